@@ -1,0 +1,34 @@
+"""Recurrent cells in NumPy, each derived in the book's chapter of the same name.
+
+Every layer keeps one contract, :class:`rnn_ref.Layer`: ``step`` is the chapter's equations,
+``forward`` and ``backward`` run them fast over a whole batch of sequences. Importing this package
+needs NumPy alone; :mod:`rnn_ref.torch_module` needs PyTorch and is imported on its own.
+"""
+
+from .check import numerical_gradient, numerical_gradients, relative_error
+from .elman import ElmanCache, ElmanParams, ElmanRNN, ElmanState
+from .gru import GRU, GRUCache, GRUParams, GRUState
+from .layer import Gradients, Layer
+from .lstm import LSTM, LSTMCache, LSTMParams, LSTMState
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "ElmanCache",
+    "ElmanParams",
+    "ElmanRNN",
+    "ElmanState",
+    "GRUCache",
+    "GRUParams",
+    "GRUState",
+    "Gradients",
+    "LSTMCache",
+    "LSTMParams",
+    "LSTMState",
+    "Layer",
+    "numerical_gradient",
+    "numerical_gradients",
+    "relative_error",
+]

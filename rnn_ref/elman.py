@@ -1,0 +1,208 @@
+"""The Elman network, derived in chapter ``elman``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from .activations import relu, relu_slope, tanh, tanh_slope
+from .layer import Array, Gradients, Layer, project, project_back, sum_outer
+
+
+class ElmanParams(NamedTuple):
+    """Parameters of :class:`ElmanRNN`, named and laid out as in ``torch.nn.RNN``.
+
+    Attributes
+    ----------
+    weight_ih
+        W, shape (H, D).
+    weight_hh
+        U, shape (H, H).
+    bias_ih, bias_hh
+        Two biases of shape (H,) whose sum is the b of the equations.
+    """
+
+    weight_ih: Array
+    weight_hh: Array
+    bias_ih: Array
+    bias_hh: Array
+
+
+class ElmanState(NamedTuple):
+    """State of :class:`ElmanRNN`.
+
+    Attributes
+    ----------
+    h
+        Hidden state, shape (N, H).
+    """
+
+    h: Array
+
+
+class ElmanCache(NamedTuple):
+    """What ``forward`` keeps for ``backward``; change none of it in between.
+
+    Attributes
+    ----------
+    x
+        The input itself, not a copy, shape (T, N, D).
+    h
+        Hidden states, shape (T+1, N, H); ``h[0]`` is the initial state and ``h[1:]`` is the output.
+    """
+
+    x: Array
+    h: Array
+
+
+@dataclass(frozen=True)
+class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
+    r"""The simple recurrent network: one nonlinear map of the input and the previous state.
+
+    .. math::
+        a_t = W x_t + U h_{t-1} + b, \qquad h_t = f(a_t), \quad f = \tanh \text{ or } \max(0, \cdot)
+
+    Source: Elman (1990), "Finding structure in time"; the chapter's equations are
+    :eq:`eq-elman-preactivation` and :eq:`eq-elman-state`. Same function as ``torch.nn.RNN``.
+
+    Attributes
+    ----------
+    input_size, hidden_size
+        D and H.
+    nonlinearity
+        "tanh" or "relu".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = ElmanRNN(input_size=3, hidden_size=5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, final_state, cache = layer.forward(params, np.ones((4, 2, 3)))
+    >>> output.shape, final_state.h.shape
+    ((4, 2, 5), (2, 5))
+    """
+
+    nonlinearity: Literal["tanh", "relu"] = "tanh"
+
+    params_type: ClassVar[type] = ElmanParams
+    state_type: ClassVar[type] = ElmanState
+    cache_type: ClassVar[type] = ElmanCache
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_choice("nonlinearity", "tanh", "relu")
+
+    @property
+    def gates(self) -> int:
+        """G = 1: a single block."""
+        return 1
+
+    def step(self, params: ElmanParams, x_t: Array, state: ElmanState) -> ElmanState:
+        """One time step, the chapter's equations one by one.
+
+        Parameters
+        ----------
+        params
+            The layer's parameters.
+        x_t
+            Input at one step, shape (N, D).
+        state
+            Previous state, h of shape (N, H).
+
+        Returns
+        -------
+        ElmanState
+            The new state.
+        """
+        self._check_step(params, x_t, state)
+        f = tanh if self.nonlinearity == "tanh" else relu
+        W, U = params.weight_ih, params.weight_hh
+        b = params.bias_ih + params.bias_hh  # (eq-elman-bias)
+        a = x_t @ W.T + state.h @ U.T + b  # (eq-elman-preactivation)
+        h = f(a)  # (eq-elman-state)
+        return ElmanState(h)
+
+    def forward(
+        self,
+        params: ElmanParams,
+        x: Array,
+        state: ElmanState | None = None,
+        lengths: Array | None = None,
+    ) -> tuple[Array, ElmanState, ElmanCache]:
+        """Run the cell over a batch of sequences.
+
+        Parameters
+        ----------
+        params
+            The layer's parameters.
+        x
+            Input, shape (T, N, D); T may be 0.
+        state
+            Initial state; zeros when absent.
+        lengths
+            Not supported yet: anything but None raises NotImplementedError.
+
+        Returns
+        -------
+        output : Array
+            Hidden states h_1 ... h_T, shape (T, N, H). It shares memory with the cache.
+        final_state : ElmanState
+            h_T, a copy.
+        cache : ElmanCache
+            For :meth:`backward`.
+        """
+        state = self._check_forward(params, x, state, lengths)
+        f = tanh if self.nonlinearity == "tanh" else relu
+        T, N, _ = x.shape
+        a = project(x, params.weight_ih, params.bias_ih + params.bias_hh)
+        U_T = params.weight_hh.T
+        h = np.empty((T + 1, N, self.hidden_size), x.dtype)
+        h[0] = state.h
+        for t in range(T):
+            a[t] += h[t] @ U_T
+            f(a[t], out=h[t + 1])
+        return h[1:], ElmanState(h[T].copy()), ElmanCache(x, h)
+
+    def backward(
+        self,
+        params: ElmanParams,
+        cache: ElmanCache,
+        d_output: Array,
+        d_final_state: ElmanState | None = None,
+    ) -> Gradients[ElmanParams, ElmanState]:
+        """Backpropagation through time, derived in the chapter.
+
+        Source: Werbos (1990), "Backpropagation through time: what it does and how to do it".
+
+        Parameters
+        ----------
+        params
+            The parameters that ``forward`` was given.
+        cache
+            The cache that ``forward`` returned.
+        d_output
+            Gradient of the loss in the output, shape (T, N, H).
+        d_final_state
+            Gradient of the loss in the final state, on top of ``d_output[-1]``; zeros when absent.
+
+        Returns
+        -------
+        Gradients
+            Of the parameters, the input and the initial state.
+        """
+        dh_next = self._check_backward(params, cache, d_output, d_final_state).h
+        W, U = params.weight_ih, params.weight_hh
+        x, h_prev, h = cache.x, cache.h[:-1], cache.h[1:]
+        slope = tanh_slope(h) if self.nonlinearity == "tanh" else relu_slope(h)  # (eq-elman-slope)
+        da = np.empty_like(h)
+        for t in reversed(range(len(x))):
+            dh = d_output[t] + dh_next  # (eq-elman-dh)
+            da[t] = dh * slope[t]  # (eq-elman-da)
+            dh_next = da[t] @ U  # (eq-elman-dh-prev)
+        dW = sum_outer(da, x)  # (eq-elman-dw)
+        dU = sum_outer(da, h_prev)  # (eq-elman-du)
+        db = da.sum((0, 1))  # (eq-elman-db)
+        dx = project_back(da, W)  # (eq-elman-dx)
+        return Gradients(ElmanParams(dW, dU, db, db.copy()), dx, ElmanState(dh_next))

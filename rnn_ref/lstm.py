@@ -1,0 +1,337 @@
+"""Long short-term memory, derived in chapter ``lstm``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from .activations import sigmoid, sigmoid_slope, tanh, tanh_slope
+from .layer import Array, Axis, Gradients, Layer, project, project_back, sum_outer
+
+
+class LSTMParams(NamedTuple):
+    """Parameters of :class:`LSTM`, named and laid out as in ``torch.nn.LSTM``.
+
+    The G gate blocks are stacked along the first axis in the order i, f, g, o; f is missing (G = 3)
+    in the variants whose f is not learned.
+
+    Attributes
+    ----------
+    weight_ih
+        W_i, W_f, W_g, W_o stacked, shape (4H, D).
+    weight_hh
+        U_i, U_f, U_g, U_o stacked, shape (4H, H).
+    bias_ih, bias_hh
+        Two biases of shape (4H,) whose sum is b_i, b_f, b_g, b_o stacked.
+    weight_ph
+        Peephole weights p_i, p_f, p_o stacked, shape (3H,), or p_i, p_o where f is missing; None in
+        a layer without peepholes.
+    """
+
+    weight_ih: Array
+    weight_hh: Array
+    bias_ih: Array
+    bias_hh: Array
+    weight_ph: Array | None = None
+
+
+class LSTMState(NamedTuple):
+    """State of :class:`LSTM`, in PyTorch's order.
+
+    Attributes
+    ----------
+    h
+        Hidden state, shape (N, H).
+    c
+        Cell state, shape (N, H).
+    """
+
+    h: Array
+    c: Array
+
+
+class LSTMCache(NamedTuple):
+    """What ``forward`` keeps for ``backward``; change none of it in between.
+
+    Attributes
+    ----------
+    x
+        The input itself, not a copy, shape (T, N, D).
+    i, f, g, o
+        Gates and candidate, shape (T, N, H). The 1997 cell's f is 1 everywhere.
+    c
+        Cell states, shape (T+1, N, H); ``c[0]`` is the initial one.
+    tanh_c
+        tanh of the cell states 1 ... T, shape (T, N, H).
+    h
+        Hidden states, shape (T+1, N, H); ``h[0]`` is the initial one and ``h[1:]`` is the output.
+    """
+
+    x: Array
+    i: Array
+    f: Array
+    g: Array
+    o: Array
+    c: Array
+    tanh_c: Array
+    h: Array
+
+
+@dataclass(frozen=True)
+class LSTM(Layer[LSTMParams, LSTMState, LSTMCache]):
+    r"""A cell state that is kept and added to, and gates that decide how much.
+
+    .. math::
+        i_t &= \sigma(W_i x_t + U_i h_{t-1} + p_i \odot c_{t-1} + b_i) \\
+        f_t &= \sigma(W_f x_t + U_f h_{t-1} + p_f \odot c_{t-1} + b_f) \\
+        g_t &= \tanh(W_g x_t + U_g h_{t-1} + b_g) \\
+        c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
+        o_t &= \sigma(W_o x_t + U_o h_{t-1} + p_o \odot c_t + b_o) \\
+        h_t &= o_t \odot \tanh(c_t)
+
+    Without peepholes the p are 0, and the layer is the same function as ``torch.nn.LSTM``.
+
+    Sources: Hochreiter and Schmidhuber (1997), "Long short-term memory" (no forget gate; its two
+    squashing functions were 2 tanh(x/2) and tanh(x/2), here tanh, as everywhere today); Gers,
+    Schmidhuber and Cummins (2000), "Learning to forget" (f); Gers, Schraudolph and Schmidhuber
+    (2002), "Learning precise timing with LSTM recurrent networks" (peepholes); Greff et al. (2017),
+    "LSTM: a search space odyssey" (coupling). The chapter's equations are :eq:`eq-lstm-input` to
+    :eq:`eq-lstm-hidden`.
+
+    Attributes
+    ----------
+    input_size, hidden_size
+        D and H.
+    peephole
+        The gates see the cell state: i and f the previous one, o the new one.
+    coupled
+        f = 1 - i instead of a forget gate of its own.
+    forget_gate
+        False for the cell of 1997: f = 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = LSTM(input_size=3, hidden_size=5, peephole=True)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, final_state, cache = layer.forward(params, np.ones((4, 2, 3)))
+    >>> output.shape, final_state.c.shape, params.weight_ph.shape
+    ((4, 2, 5), (2, 5), (15,))
+    """
+
+    peephole: bool = False
+    coupled: bool = False
+    forget_gate: bool = True
+
+    params_type: ClassVar[type] = LSTMParams
+    state_type: ClassVar[type] = LSTMState
+    cache_type: ClassVar[type] = LSTMCache
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("peephole", "coupled", "forget_gate"):
+            self._check_choice(name, True, False)
+        if self.coupled and not self.forget_gate:
+            raise ValueError(
+                "coupled: expected False together with forget_gate=False, got True; a cell "
+                "has either f = 1 - i or f = 1"
+            )
+
+    @property
+    def _learns_f(self) -> bool:
+        """Whether f is a gate with weights of its own."""
+        return self.forget_gate and not self.coupled
+
+    @property
+    def gates(self) -> int:
+        """G = 4, or 3 where there is no forget gate to learn."""
+        return 4 if self._learns_f else 3
+
+    def param_axes(self) -> dict[str, tuple[Axis, ...]]:
+        """Names and shapes of the parameters; ``weight_ph`` only in a layer with peepholes."""
+        axes = super().param_axes()
+        if self.peephole:
+            gates = self.gates - 1  # all blocks but g
+            axes["weight_ph"] = ((f"{gates}H", gates * self.hidden_size),)
+        return axes
+
+    def _by_gate(self, stacked: Array, axis: int = 0) -> tuple[Array, Array, Array, Array]:
+        """The blocks i, f, g, o; that of f is empty where f is not learned."""
+        blocks = np.split(stacked, self.gates, axis)
+        if not self._learns_f:
+            blocks.insert(1, blocks[0][:0])
+        i, f, g, o = blocks
+        return i, f, g, o
+
+    def _peepholes(self, params: LSTMParams) -> tuple[Array, Array, Array]:
+        """p_i, p_f, p_o; zeros in a layer without, and p_f empty where f is not learned."""
+        if params.weight_ph is None:
+            zeros = np.zeros(self.hidden_size, params.weight_ih.dtype)
+            return zeros, zeros, zeros
+        p = np.split(params.weight_ph, self.gates - 1)
+        return p[0], p[1] if self._learns_f else p[0][:0], p[-1]
+
+    def step(self, params: LSTMParams, x_t: Array, state: LSTMState) -> LSTMState:
+        """One time step, the chapter's equations one by one.
+
+        Parameters
+        ----------
+        params
+            The layer's parameters.
+        x_t
+            Input at one step, shape (N, D).
+        state
+            Previous state, h and c of shape (N, H).
+
+        Returns
+        -------
+        LSTMState
+            The new state.
+        """
+        self._check_step(params, x_t, state)
+        W_i, W_f, W_g, W_o = self._by_gate(params.weight_ih)
+        U_i, U_f, U_g, U_o = self._by_gate(params.weight_hh)
+        b_i, b_f, b_g, b_o = self._by_gate(params.bias_ih + params.bias_hh)  # (eq-lstm-biases)
+        p_i, p_f, p_o = self._peepholes(params)
+        h_prev, c_prev = state
+        i = sigmoid(x_t @ W_i.T + h_prev @ U_i.T + p_i * c_prev + b_i)  # (eq-lstm-input)
+        if self.coupled:
+            f = 1.0 - i  # (eq-lstm-coupled)
+        elif self.forget_gate:
+            f = sigmoid(x_t @ W_f.T + h_prev @ U_f.T + p_f * c_prev + b_f)  # (eq-lstm-forget)
+        else:
+            f = np.ones_like(i)  # (eq-lstm-1997)
+        g = tanh(x_t @ W_g.T + h_prev @ U_g.T + b_g)  # (eq-lstm-candidate)
+        c = f * c_prev + i * g  # (eq-lstm-cell)
+        o = sigmoid(x_t @ W_o.T + h_prev @ U_o.T + p_o * c + b_o)  # (eq-lstm-output)
+        h = o * tanh(c)  # (eq-lstm-hidden)
+        return LSTMState(h, c)
+
+    def forward(
+        self,
+        params: LSTMParams,
+        x: Array,
+        state: LSTMState | None = None,
+        lengths: Array | None = None,
+    ) -> tuple[Array, LSTMState, LSTMCache]:
+        """Run the cell over a batch of sequences.
+
+        Parameters
+        ----------
+        params
+            The layer's parameters.
+        x
+            Input, shape (T, N, D); T may be 0.
+        state
+            Initial state; zeros when absent.
+        lengths
+            Not supported yet: anything but None raises NotImplementedError.
+
+        Returns
+        -------
+        output : Array
+            Hidden states h_1 ... h_T, shape (T, N, H). It shares memory with the cache.
+        final_state : LSTMState
+            h_T and c_T, copies.
+        cache : LSTMCache
+            For :meth:`backward`.
+        """
+        state = self._check_forward(params, x, state, lengths)
+        T, N, _ = x.shape
+        # One array for all gates: the pre-activations at first, turned into i, f, g, o in place.
+        gates = project(x, params.weight_ih, params.bias_ih + params.bias_hh)
+        i, f, g, o = self._by_gate(gates, axis=2)
+        U_T, (p_i, p_f, p_o) = params.weight_hh.T, self._peepholes(params)
+        h, c = (np.empty((T + 1, N, self.hidden_size), x.dtype) for _ in range(2))
+        tanh_c = np.empty((T, N, self.hidden_size), x.dtype)
+        h[0], c[0] = state
+        if self.coupled:
+            f = np.empty_like(tanh_c)
+        elif not self.forget_gate:  # a single 1, seen through a window of shape (T, N, H)
+            f = np.broadcast_to(np.ones((), x.dtype), tanh_c.shape)
+        for t in range(T):
+            gates[t] += h[t] @ U_T
+            if self.peephole:
+                i[t] += p_i * c[t]
+            sigmoid(i[t], out=i[t])
+            if self.coupled:
+                np.subtract(1.0, i[t], out=f[t])
+            elif self.forget_gate:
+                if self.peephole:
+                    f[t] += p_f * c[t]
+                sigmoid(f[t], out=f[t])
+            tanh(g[t], out=g[t])
+            np.multiply(f[t], c[t], out=c[t + 1])
+            c[t + 1] += i[t] * g[t]
+            if self.peephole:
+                o[t] += p_o * c[t + 1]
+            sigmoid(o[t], out=o[t])
+            tanh(c[t + 1], out=tanh_c[t])
+            np.multiply(o[t], tanh_c[t], out=h[t + 1])
+        final_state = LSTMState(h[T].copy(), c[T].copy())
+        return h[1:], final_state, LSTMCache(x, i, f, g, o, c, tanh_c, h)
+
+    def backward(
+        self,
+        params: LSTMParams,
+        cache: LSTMCache,
+        d_output: Array,
+        d_final_state: LSTMState | None = None,
+    ) -> Gradients[LSTMParams, LSTMState]:
+        """Backpropagation through time, derived in the chapter.
+
+        Source: the full gradient, as in Graves and Schmidhuber (2005), "Framewise phoneme
+        classification with bidirectional LSTM"; the paper of 1997 truncates it.
+
+        Parameters
+        ----------
+        params
+            The parameters that ``forward`` was given.
+        cache
+            The cache that ``forward`` returned.
+        d_output
+            Gradient of the loss in the output, shape (T, N, H).
+        d_final_state
+            Gradient of the loss in the final state, on top of ``d_output[-1]``; zeros when absent.
+
+        Returns
+        -------
+        Gradients
+            Of the parameters, the input and the initial state.
+        """
+        dh_next, dc_next = self._check_backward(params, cache, d_output, d_final_state)
+        W, U, (p_i, p_f, p_o) = params.weight_ih, params.weight_hh, self._peepholes(params)
+        x, i, f, g, o, _, tanh_c, _ = cache
+        h_prev, c_prev, c = cache.h[:-1], cache.c[:-1], cache.c[1:]
+        # Every local derivative, for all steps in one pass: none of them waits for the recursion.
+        h_by_c = o * tanh_slope(tanh_c)  # (eq-lstm-h-by-c)
+        h_by_ao = tanh_c * sigmoid_slope(o)  # (eq-lstm-h-by-ao)
+        c_by_ai = (g - c_prev if self.coupled else g) * sigmoid_slope(i)  # (eq-lstm-c-by-ai)
+        c_by_af = c_prev * sigmoid_slope(f)  # (eq-lstm-c-by-af)
+        c_by_ag = i * tanh_slope(g)  # (eq-lstm-c-by-ag)
+        da = np.empty((*x.shape[:2], self.gates * self.hidden_size), x.dtype)
+        da_i, da_f, da_g, da_o = self._by_gate(da, axis=2)
+        for t in reversed(range(len(x))):
+            dh = d_output[t] + dh_next  # (eq-lstm-dh)
+            da_o[t] = dh * h_by_ao[t]  # (eq-lstm-da-o)
+            dc = dc_next + dh * h_by_c[t] + p_o * da_o[t]  # (eq-lstm-dc)
+            da_i[t] = dc * c_by_ai[t]  # (eq-lstm-da-i)
+            da_g[t] = dc * c_by_ag[t]  # (eq-lstm-da-g)
+            dc_next = dc * f[t] + p_i * da_i[t]  # (eq-lstm-dc-prev)
+            if self._learns_f:
+                da_f[t] = dc * c_by_af[t]  # (eq-lstm-da-f)
+                dc_next += p_f * da_f[t]  # (eq-lstm-dc-prev)
+            dh_next = da[t] @ U  # (eq-lstm-dh-prev)
+        dW = sum_outer(da, x)  # (eq-lstm-dw)
+        dU = sum_outer(da, h_prev)  # (eq-lstm-du)
+        db = da.sum((0, 1))  # (eq-lstm-db)
+        dx = project_back(da, W)  # (eq-lstm-dx)
+        dp = None
+        if self.peephole:
+            seen = [(da_i, c_prev), (da_f, c_prev), (da_o, c)]
+            if not self._learns_f:
+                del seen[1]
+            dp = np.concatenate([(d * s).sum((0, 1)) for d, s in seen])  # (eq-lstm-dp)
+        return Gradients(LSTMParams(dW, dU, db, db.copy(), dp), dx, LSTMState(dh_next, dc_next))

@@ -1,0 +1,372 @@
+"""The contract of DESIGN as tests: what every layer must pass, in every variant and both dtypes.
+
+A cell's test file subclasses :class:`Contract`, lists its variants, and supplies two oracles that
+share no code with ``rnn_ref``: a transcription of the published equations for autograd, and the
+module of ``torch.nn`` where there is one.
+
+Nothing here is zero, constant, symmetric or square: parameters, states and upstream gradients are
+all random and different, D != H, N >= 2, T >= 3. A zero bias hides a dropped bias, equal gates hide
+a permutation, and ``.sum()`` as a loss hides a transposition.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.func import functional_call
+
+from rnn_ref.check import numerical_gradients, relative_error
+from rnn_ref.torch_module import TorchLayer
+
+TOLERANCE = {np.float64: 1e-10, np.float32: 2e-5}
+
+
+class Case(NamedTuple):
+    """Random arguments of one forward and backward pass."""
+
+    params: Any
+    x: np.ndarray
+    state: Any
+    d_output: np.ndarray
+    d_final_state: Any
+
+
+def case(layer, seed=0, dtype=np.float64, T=4, N=2) -> Case:
+    """Draw a case; weights are scaled to keep the gates away from saturation."""
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape):
+        return (0.7 * rng.standard_normal(shape)).astype(dtype)
+
+    H = layer.hidden_size
+    shapes = {name: [size for _, size in axes] for name, axes in layer.param_axes().items()}
+    states = [layer.state_type(*(normal(N, H) for _ in layer.state_type._fields)) for _ in range(2)]
+    return Case(
+        params=layer.params_type(**{name: normal(*shape) for name, shape in shapes.items()}),
+        x=normal(T, N, layer.input_size),
+        state=states[0],
+        d_output=normal(T, N, H),
+        d_final_state=states[1],
+    )
+
+
+def results(layer, c: Case) -> dict[str, np.ndarray]:
+    """Everything that forward and backward return, by name."""
+    output, final_state, cache = layer.forward(c.params, c.x, c.state)
+    grads = layer.backward(c.params, cache, c.d_output, c.d_final_state)
+    return {
+        "output": output,
+        **{f"final_{k}": v for k, v in final_state._asdict().items()},
+        **named(grads),
+    }
+
+
+def named(grads) -> dict[str, np.ndarray]:
+    """The arrays of Gradients by name."""
+    found = {"d_x": grads.x}
+    found |= {f"d_{k}": v for k, v in grads.params._asdict().items() if v is not None}
+    found |= {f"d_{k}_0": v for k, v in grads.state._asdict().items()}
+    return found
+
+
+def autograd(run, c: Case) -> dict[str, np.ndarray]:
+    """The same by torch in float64, from ``run(params, x, state) -> output, final_state``."""
+
+    def leaf(v):
+        return None if v is None else torch.tensor(v, dtype=torch.float64, requires_grad=True)
+
+    params = type(c.params)(*map(leaf, c.params))
+    state, x = type(c.state)(*map(leaf, c.state)), leaf(c.x)
+    output, final_state = run(params, x, state)
+    loss = (output * torch.tensor(c.d_output, dtype=torch.float64)).sum()
+    for value, d in zip(final_state, c.d_final_state, strict=True):
+        loss = loss + (value * torch.tensor(d, dtype=torch.float64)).sum()
+    loss.backward()
+
+    def grad(leaf):  # None where a leaf had no influence, as with T = 0
+        return np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy()
+
+    found = {"output": output.detach().numpy()}
+    found |= {
+        f"final_{k}": v.detach().numpy() for k, v in zip(c.state._fields, final_state, strict=True)
+    }
+    found |= {"d_x": grad(x)}
+    found |= {f"d_{k}": grad(v) for k, v in params._asdict().items() if v is not None}
+    found |= {f"d_{k}_0": grad(v) for k, v in state._asdict().items()}
+    return found
+
+
+def errors(layer, run, c: Case) -> dict[str, float]:
+    """Relative error of each result of the layer against autograd through ``run``."""
+    ours, theirs = results(layer, c), autograd(run, c)
+    assert ours.keys() == theirs.keys()
+    return {name: relative_error(ours[name], theirs[name]) for name in ours}
+
+
+def run_torch_nn(module: torch.nn.RNNBase):
+    """``torch.nn.RNN``, ``LSTM`` or ``GRU`` as a function of (params, x, state)."""
+
+    def run(params, x, state):
+        weights = {f"{k}_l0": v for k, v in params._asdict().items() if v is not None}
+        initial = tuple(s[None] for s in state)
+        output, final = functional_call(
+            module, weights, (x, initial if len(initial) > 1 else initial[0])
+        )
+        final = final if isinstance(final, tuple) else (final,)
+        return output, [s[0] for s in final]
+
+    return run
+
+
+def assert_close(errors_by_name: dict[str, float], tolerance: float) -> None:
+    """Fail with all errors shown when one is above the tolerance, or NaN."""
+    bad = {name: e for name, e in errors_by_name.items() if not e <= tolerance}
+    assert not bad, f"above {tolerance}: {bad}; all: {errors_by_name}"
+
+
+both_dtypes = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+
+
+class Contract:
+    """Subclass as ``class TestGRU(Contract)``; ``conftest`` runs each test for every layer."""
+
+    layers: ClassVar[list]
+
+    @staticmethod
+    def transcription(layer, params, x, state):
+        """The published equations in torch operations: (output, list of final states)."""
+        raise NotImplementedError
+
+    @staticmethod
+    def torch_nn(layer) -> torch.nn.RNNBase | None:
+        """The same function in ``torch.nn``, float64, or None where there is none."""
+        raise NotImplementedError
+
+    @staticmethod
+    def describe(layer) -> str:
+        """Test id: the variant without the sizes."""
+        options = dataclasses.asdict(layer)
+        del options["input_size"], options["hidden_size"]
+        return ",".join(f"{k}={v}" for k, v in options.items()) or "plain"
+
+    def transcribed(self, layer):
+        """The transcription as ``run(params, x, state)``."""
+        return lambda params, x, state: self.transcription(layer, params, x, state)
+
+    @both_dtypes
+    def test_step_equals_forward(self, layer, dtype):
+        c = case(layer, dtype=dtype)
+        output, final_state, _ = layer.forward(c.params, c.x, c.state)
+        state = c.state
+        for t, x_t in enumerate(c.x):
+            state = layer.step(c.params, x_t, state)
+            assert relative_error(output[t], state.h) <= TOLERANCE[dtype] / 100
+        for name, value in final_state._asdict().items():
+            assert relative_error(value, getattr(state, name)) <= TOLERANCE[dtype] / 100
+
+    @both_dtypes
+    def test_forward_and_all_gradients_match_autograd(self, layer, dtype):
+        for seed in range(3):
+            found = errors(layer, self.transcribed(layer), case(layer, seed, dtype, T=5, N=3))
+            assert_close(found, TOLERANCE[dtype])
+
+    @both_dtypes
+    def test_forward_and_all_gradients_match_torch_nn(self, standard, dtype):
+        run = run_torch_nn(self.torch_nn(standard))
+        for seed in range(3):
+            assert_close(errors(standard, run, case(standard, seed, dtype)), TOLERANCE[dtype])
+
+    def test_transcription_is_torch_nn(self, standard):
+        """The oracle of the variants, where it can be checked against torch itself."""
+        c = case(standard)
+        ours = autograd(self.transcribed(standard), c)
+        theirs = autograd(run_torch_nn(self.torch_nn(standard)), c)
+        assert_close({k: relative_error(ours[k], theirs[k]) for k in ours}, 1e-12)
+
+    def test_gradients_match_finite_differences(self, layer):
+        c = case(layer)
+        _, _, cache = layer.forward(c.params, c.x, c.state)
+        ours = named(layer.backward(c.params, cache, c.d_output, c.d_final_state))
+        theirs = named(numerical_gradients(layer, *c))
+        assert ours.keys() == theirs.keys()
+        assert_close({k: relative_error(ours[k], theirs[k]) for k in ours}, 1e-9)
+
+    def test_gradcheck_through_torch(self, layer):
+        c = case(layer, T=3)
+        module = TorchLayer(layer, c.params)
+        leaves = [torch.tensor(v, requires_grad=True) for v in (c.x, *c.state)]
+
+        def run(x, *rest):
+            names = layer.param_axes()
+            weights, state = rest[: len(names)], layer.state_type(*rest[len(names) :])
+            parameters = dict(zip(names, weights, strict=True))
+            output, final_state = functional_call(module, parameters, (x, state))
+            return output, *final_state
+
+        weights = [p.detach().clone().requires_grad_() for p in module.parameters()]
+        assert torch.autograd.gradcheck(run, (leaves[0], *weights, *leaves[1:]))
+
+    def test_any_size(self, layer):
+        """Every size that may be 1 is 1 at some time, and T and N are 0 at some time."""
+
+        sizes = st.tuples(
+            st.integers(0, 4), st.integers(0, 3), st.integers(1, 4), st.integers(1, 4)
+        )
+
+        @given(sizes, st.integers(0, 99))
+        def check(size, seed):
+            T, N, D, H = size
+            sized = dataclasses.replace(layer, input_size=D, hidden_size=H)
+            c = case(sized, seed, T=T, N=N)
+            assert_close(errors(sized, self.transcribed(sized), c), 1e-9)
+
+        check()
+
+    def test_no_steps_change_nothing(self, layer):
+        c = case(layer, T=0)
+        output, final_state, cache = layer.forward(c.params, c.x, c.state)
+        grads = layer.backward(c.params, cache, c.d_output, c.d_final_state)
+        assert output.shape == (0, 2, layer.hidden_size)
+        for value, expected in zip(final_state, c.state, strict=True):
+            np.testing.assert_array_equal(value, expected)
+        for value, expected in zip(grads.state, c.d_final_state, strict=True):
+            np.testing.assert_array_equal(value, expected)
+            assert not np.shares_memory(value, expected)
+        assert all(not d.any() for d in grads.params if d is not None)
+
+    def test_defaults_are_zeros(self, layer):
+        c = case(layer)
+        zeros = layer.zero_state(2)
+        given_zeros = c._replace(state=zeros, d_final_state=zeros)
+        expected = results(layer, given_zeros)
+        output, _, cache = layer.forward(c.params, c.x)
+        np.testing.assert_array_equal(output, expected["output"])
+        for name, value in named(layer.backward(c.params, cache, c.d_output)).items():
+            np.testing.assert_array_equal(value, expected[name])
+
+    @both_dtypes
+    def test_types_and_dtypes_of_results(self, layer, dtype):
+        c = case(layer, dtype=dtype)
+        output, final_state, cache = layer.forward(c.params, c.x, c.state)
+        grads = layer.backward(c.params, cache, c.d_output, c.d_final_state)
+        assert type(final_state) is layer.state_type and type(cache) is layer.cache_type
+        assert type(grads.params) is layer.params_type and type(grads.state) is layer.state_type
+        assert type(layer.step(c.params, c.x[0], c.state)) is layer.state_type
+        pairs = [(output, c.d_output), (grads.x, c.x)]
+        pairs += zip((*grads.params, *grads.state), (*c.params, *c.state), strict=True)
+        for value, like in pairs:
+            assert (value is None) == (like is None)
+            if value is not None:
+                assert value.dtype == dtype and value.shape == like.shape
+        assert all(v.dtype == dtype for v in (*cache, *final_state))
+        drawn = layer.init_params(np.random.default_rng(0), dtype), layer.zero_state(2, dtype)
+        assert all(v.dtype == dtype for v in (*drawn[0], *drawn[1]) if v is not None)
+
+    def test_arguments_are_left_alone(self, layer):
+        c, again = case(layer), case(layer)
+        first = results(layer, c)
+        for value, expected in zip(_leaves(c), _leaves(again), strict=True):
+            np.testing.assert_array_equal(value, expected)
+        for name, value in results(layer, c).items():
+            np.testing.assert_array_equal(value, first[name])
+        for name, value in first.items():
+            assert not any(np.shares_memory(value, given) for given in _leaves(c)), name
+
+    def test_gradients_share_no_memory(self, layer):
+        """Clipping in place, bias by bias, must not scale one array twice."""
+        found = list(results(layer, case(layer)).values())[1:]
+        for k, value in enumerate(found):
+            assert not any(np.shares_memory(value, other) for other in found[k + 1 :])
+
+    @both_dtypes
+    def test_large_inputs_give_finite_results(self, layer, dtype):
+        layer = dataclasses.replace(layer, input_size=3, hidden_size=5)
+        rng = np.random.default_rng(5)
+        params = layer.init_params(rng, dtype)
+        x = (1e4 * rng.choice([-1.0, 1.0], (6, 2, 3))).astype(dtype)
+        with warnings.catch_warnings(), np.errstate(over="raise", divide="raise", invalid="raise"):
+            warnings.simplefilter("error")
+            output, final_state, cache = layer.forward(params, x)
+            grads = layer.backward(params, cache, np.ones_like(output), final_state)
+            state = layer.zero_state(2, dtype)
+            for x_t in x:
+                state = layer.step(params, x_t, state)
+        for value in (output, *state, grads.x, *grads.params, *grads.state):
+            assert value is None or np.isfinite(value).all()
+
+    def test_init_params(self, layer):
+        layer = dataclasses.replace(layer, input_size=30, hidden_size=40)
+        params = layer.init_params(np.random.default_rng(3))
+        for value in params:
+            if value is not None:
+                assert np.abs(value).max() <= 40**-0.5
+                assert abs(value.std() * np.sqrt(3 * 40) - 1) < 0.15  # a uniform law of that width
+        again = layer.init_params(np.random.default_rng(3))
+        np.testing.assert_array_equal(params.weight_hh, again.weight_hh)
+
+    def test_wrong_arguments_are_refused(self, layer):
+        c, H, D = case(layer), layer.hidden_size, layer.input_size
+        _, _, cache = layer.forward(c.params, c.x, c.state)
+        f32 = case(layer, dtype=np.float32)
+
+        def forward(**change):
+            return lambda: layer.forward(
+                **{"params": c.params, "x": c.x, "state": c.state} | change
+            )
+
+        def backward(**change):
+            arguments = {"params": c.params, "cache": cache, "d_output": c.d_output}
+            return lambda: layer.backward(**arguments | change)
+
+        short = c.state._replace(h=c.state.h[:1])
+        refused = [
+            (forward(x=c.x[:, :, 1:]), ValueError, rf"x: .*\(T, N, D={D}\), got \(4, 2, {D - 1}\)"),
+            (forward(x=c.x[0]), ValueError, "x: expected shape"),
+            (forward(x=c.x.tolist()), TypeError, "x: expected an array"),
+            (forward(x=f32.x), TypeError, "x: expected float64.*got float32"),
+            (forward(x=c.x.astype(int)), TypeError, "x: expected float64.*got int64"),
+            (forward(params=tuple(c.params)), TypeError, "params: expected .*Params, got tuple"),
+            (forward(state=c.state.h), TypeError, "state: expected .*State, got ndarray"),
+            (forward(state=short), ValueError, rf"state.h: .*\(N=2, H={H}\), got \(1, {H}\)"),
+            (forward(lengths=np.array([3, 4])), NotImplementedError, "lengths"),
+            (backward(d_output=c.d_output[1:]), ValueError, rf"d_output: .*\(T=4, N=2, H={H}\)"),
+            (backward(d_output=c.d_output[:, :1]), ValueError, "d_output"),
+            (backward(d_output=f32.d_output), TypeError, "d_output"),
+            (backward(d_final_state=short), ValueError, "d_final_state.h"),
+            (backward(d_final_state=tuple(c.state)), TypeError, "d_final_state"),
+            (backward(cache=None), TypeError, "cache: expected the .*Cache"),
+            (backward(params=f32.params), TypeError, "cache.x"),
+            (lambda: layer.step(c.params, c.x, c.state), ValueError, "x_t: expected shape"),
+            (lambda: layer.step(c.params, c.x[0], short), ValueError, "state.h"),
+            (lambda: layer.init_params(0), TypeError, "rng"),
+            (lambda: layer.init_params(np.random.default_rng(), np.float16), TypeError, "float16"),
+            (lambda: layer.zero_state(2, int), TypeError, "dtype: expected float32 or float64"),
+            (lambda: layer.zero_state(-1), ValueError, "batch_size"),
+            (lambda: layer.zero_state(2.0), TypeError, "batch_size"),
+            (lambda: dataclasses.replace(layer, input_size=0), ValueError, "input_size"),
+            (lambda: dataclasses.replace(layer, hidden_size=5.0), TypeError, "hidden_size"),
+            (lambda: dataclasses.replace(layer, hidden_size=True), TypeError, "hidden_size"),
+        ]
+        for name, axes in layer.param_axes().items():
+            value = getattr(c.params, name)
+            wrong = c.params._replace(**{name: value[1:]})
+            letters = r"\(" + axes[0][0] + "="
+            refused.append((forward(params=wrong), ValueError, rf"params.{name}: .*{letters}"))
+            refused.append((backward(params=wrong), ValueError, f"params.{name}"))
+            wrong = c.params._replace(**{name: None})
+            refused.append((forward(params=wrong), TypeError, f"params.{name}: expected an array"))
+        for call, error, message in refused:
+            with pytest.raises(error, match=message):
+                call()
+
+
+def _leaves(c: Case) -> list[np.ndarray]:
+    flat = [*c.params, c.x, *c.state, c.d_output, *c.d_final_state]
+    return [value for value in flat if value is not None]

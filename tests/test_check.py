@@ -1,0 +1,49 @@
+"""The finite differences, an oracle themselves, are checked where the gradient is known."""
+
+import numpy as np
+import pytest
+from contract import case
+
+from rnn_ref import ElmanRNN, numerical_gradient, numerical_gradients, relative_error
+
+
+def test_gradient_of_a_known_function():
+    a = np.random.default_rng(0).standard_normal((3, 4))
+    found = numerical_gradient(lambda a: float(np.sum(np.sin(a) * np.arange(12).reshape(3, 4))), a)
+    assert relative_error(found, np.cos(a) * np.arange(12).reshape(3, 4)) < 1e-10
+
+
+def test_argument_is_left_alone():
+    a = np.random.default_rng(0).standard_normal(5)
+    before = a.copy()
+    numerical_gradient(lambda a: float(a @ a), a)
+    np.testing.assert_array_equal(a, before)
+
+
+def test_error_is_of_fourth_order():
+    """Halving a large step divides the error by 16: the two differences are combined rightly."""
+    a = np.array([0.3])
+    errors = [
+        abs(numerical_gradient(lambda a: float(np.exp(a[0])), a, eps)[0] - np.exp(0.3))
+        for eps in (0.2, 0.1)
+    ]
+    assert 15 < errors[0] / errors[1] < 17
+
+
+def test_float32_is_refused():
+    with pytest.raises(TypeError, match="a: expected a float64 array, got float32"):
+        numerical_gradient(lambda a: 0.0, np.zeros(2, np.float32))
+    c = case(ElmanRNN(3, 5), dtype=np.float32)
+    with pytest.raises(TypeError, match="float32"):
+        numerical_gradients(ElmanRNN(3, 5), *c)
+
+
+def test_relative_error():
+    expected = np.array([1.0, -4.0])
+    assert relative_error(expected, expected) == 0.0
+    assert relative_error(np.array([1.5, -4.0]), expected) == 0.125
+    assert relative_error(np.zeros(0), np.zeros(0)) == 0.0
+    assert relative_error(np.array([1.0]), np.zeros(1)) == float("inf")
+    assert np.isnan(relative_error(np.array([np.nan, -4.0]), expected))
+    with pytest.raises(ValueError, match=r"expected shape \(2,\), got \(1, 2\)"):
+        relative_error(expected[None], expected)

@@ -1,0 +1,229 @@
+"""The tests are tested: each mutant is one plausible mistake, and some test must fail on it.
+
+A mutant is a copy of the package with a few strings replaced, everywhere in one file. The
+contract's own tests are then called on the mutated layers; the mutant is killed by the first that
+fails. Most of the list are mistakes found in public hand-written code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import test_elman
+import test_gru
+import test_lstm
+from contract import Contract
+
+import rnn_ref
+
+PACKAGE = Path(rnn_ref.__file__).parent
+TESTS = {
+    "elman": test_elman.TestElmanRNN,
+    "lstm": test_lstm.TestLSTM,
+    "gru": test_gru.TestGRU,
+}
+
+
+class Mutant(NamedTuple):
+    """One mistake: in ``rnn_ref/<file>.py`` each key of ``edits`` becomes its value."""
+
+    name: str
+    file: str
+    edits: dict[str, str]
+    cells: tuple[str, ...] = ()  # whose tests see it; the file's own when empty
+
+
+MUTANTS = [
+    # Layout of the parameters, consistently wrong in step, forward and backward.
+    Mutant("lstm: blocks i and f exchanged", "lstm", {"i, f, g, o = blocks": "f, i, g, o = blocks"}),
+    Mutant("lstm: blocks g and o exchanged", "lstm", {"i, f, g, o = blocks": "i, f, o, g = blocks"}),
+    Mutant(
+        "gru: blocks r and z exchanged",
+        "gru",
+        {
+            "W_r, W_z, W_n =": "W_z, W_r, W_n =",
+            "U_r, U_z, U_n =": "U_z, U_r, U_n =",
+            "b_r, b_z, _ =": "b_z, b_r, _ =",
+            "(r, z, n)": "(z, r, n)",
+            "da_r, da_z, da_n =": "da_z, da_r, da_n =",
+        },
+    ),
+    Mutant("elman: bias_hh dropped", "elman", {"params.bias_ih + params.bias_hh": "params.bias_ih"}),
+    Mutant("lstm: bias_ih dropped", "lstm", {"params.bias_ih + params.bias_hh": "params.bias_hh"}),
+    Mutant(
+        "gru: b_m dropped",
+        "gru",
+        {"U_n.T + b_m": "U_n.T", "U_n_T + b_m": "U_n_T", "u = h[t] @ U_T + b_hh": "u = h[t] @ U_T"},
+    ),
+    Mutant("lstm: peepholes p_i and p_o exchanged", "lstm", {"return p[0], p[1] if self._learns_f else p[0][:0], p[-1]": "return p[-1], p[1] if self._learns_f else p[0][:0], p[0]"}),
+    # The equations.
+    Mutant(
+        "gru: reset form swapped",
+        "gru",
+        {'self.reset == "after"': 'self.reset == "before"'},
+    ),
+    Mutant(
+        "gru: z inverted",
+        "gru",
+        {
+            "(1.0 - z) * n + z * h_prev": "z * n + (1.0 - z) * h_prev",
+            "h[t + 1] *= z[t]": "h[t + 1] *= 1.0 - z[t]",
+            "h_by_an = (1.0 - z)": "h_by_an = z",
+            "(h_prev - n) * sig": "(n - h_prev) * sig",
+            "dh * z[t]": "dh * (1.0 - z[t])",
+        },
+    ),
+    Mutant(
+        "lstm: the output peephole sees c_prev",
+        "lstm",
+        {
+            "p_o * c + b": "p_o * c_prev + b",
+            "p_o * c[t + 1]": "p_o * c[t]",
+            "(da_o, c)": "(da_o, c_prev)",
+        },
+    ),
+    Mutant("lstm: f = i when coupled", "lstm", {"f = 1.0 - i": "f = i", "subtract(1.0, i": "multiply(1.0, i"}),
+    Mutant("lstm: forgets in 1997", "lstm", {"np.ones(()": "0.9 * np.ones(()", "ones_like(i)": "ones_like(i) * 0.9"}),
+    Mutant("elman: relu in place of tanh", "elman", {'nonlinearity == "tanh"': 'nonlinearity == "relu"'}),
+    Mutant("sigmoid: slope of the gate wrong by 2", "activations", {"out *= 0.5\n    out += 0.5": "out += 1.0\n    out *= 0.25"}),
+    # Forward over time.
+    *[
+        Mutant(f"{cell}: initial state ignored", cell, {old: old.replace("state", "0.0 * state")})
+        for cell, old in [("elman", "h[0] = state.h"), ("gru", "h[0] = state.h")]
+    ],
+    Mutant("lstm: initial cell state ignored", "lstm", {"h[0], c[0] = state": "h[0], c[0] = state.h, 0.0"}),
+    Mutant("lstm: final h and c exchanged", "lstm", {"LSTMState(h[T].copy(), c[T].copy())": "LSTMState(c[T].copy(), h[T].copy())"}),
+    *[
+        Mutant(f"{cell}: last step dropped", cell, {"range(T):": "range(T - 1):"}) for cell in TESTS
+    ],
+    Mutant("gru: first step seen twice", "layer", {"return a.reshape(T, N, W.shape[0])": "a = a.reshape(T, N, W.shape[0])\n    a[1:] = a[:-1].copy()\n    return a"}, ("gru",)),
+    # Backward: the classic mistakes.
+    *[
+        Mutant(f"{cell}: dh_next not carried", cell, {"dh = d_output[t] + dh_next": "dh = d_output[t]"})
+        for cell in TESTS
+    ],
+    Mutant("lstm: dc_next not carried", "lstm", {"dc = dc_next + dh": "dc = dh"}),
+    *[
+        Mutant(f"{cell}: transpose of U dropped", cell, {old: old + ".T"}, (cell,))
+        for cell, old in [("elman", "dh_next = da[t] @ U"), ("gru", "da_n[t] @ U_n")]
+    ],
+    Mutant("lstm: transpose of U dropped, block by block", "lstm", {"dh_next = da[t] @ U  #": "dh_next = sum(d @ u.T for d, u in zip(np.split(da[t], self.gates, axis=1), np.split(U, self.gates)))  #"}),
+    Mutant("gru: transpose of U dropped, block by block", "gru", {"du[t] @ U  #": "sum(d @ u.T for d, u in zip(np.split(du[t], 3, axis=1), np.split(U, 3)))  #"}),
+    *[
+        Mutant(f"{cell}: d_final_state ignored", "layer", {"d.copy() for d in d_final_state": "0 * d for d in d_final_state"}, (cell,))
+        for cell in TESTS
+    ],
+    Mutant("elman: dx without the later steps", "elman", {"project_back(da, W)": "project_back(d_output * slope, W)"}),
+    Mutant("lstm: dx of the last step only", "layer", {"(da.reshape(T * N, GH) @ W).reshape(T, N, W.shape[1])": "np.concatenate([np.zeros((T - 1, N, W.shape[1]), da.dtype), da[-1:] @ W])"}, ("lstm",)),
+    Mutant("lstm: c_prev and c exchanged in df", "lstm", {"c_by_af = c_prev": "c_by_af = c"}),
+    Mutant("lstm: c_prev and c exchanged in dp", "lstm", {"[(da_i, c_prev), (da_f, c_prev), (da_o, c)]": "[(da_i, c), (da_f, c), (da_o, c_prev)]"}),
+    Mutant("lstm: the path of c through o's peephole dropped", "lstm", {" + p_o * da_o[t]  #": "  #"}),
+    Mutant("lstm: the path of c_prev through i's peephole dropped", "lstm", {" + p_i * da_i[t]  #": "  #"}),
+    Mutant("lstm: the path of c_prev through f's peephole dropped", "lstm", {"dc_next += p_f * da_f[t]  #": "dc_next += 0.0  #"}),
+    Mutant("lstm: coupled i forgets that it is also 1 - f", "lstm", {"g - c_prev if self.coupled else g": "g"}),
+    Mutant("lstm: tanh' taken of c, not of tanh c", "lstm", {"tanh_slope(tanh_c)": "tanh_slope(c)"}),
+    Mutant("lstm: sigma' applied twice", "lstm", {"tanh_c * sigmoid_slope(o)": "tanh_c * sigmoid_slope(sigmoid(o))"}),
+    Mutant("gru: h_prev and n exchanged in dz", "gru", {"(h_prev - n) * sig": "(n - h_prev) * sig"}),
+    Mutant("gru: r missing before U_n", "gru", {"da_n[t] * r[t]  #": "da_n[t]  #"}),
+    Mutant("gru: r missing in dU_n, reset before", "gru", {"sum_outer(da_n, r * h_prev)": "sum_outer(da_n, h_prev)"}),
+    Mutant("gru: both biases get one gradient", "gru", {"da.sum((0, 1)), du.sum((0, 1))": "da.sum((0, 1)), da.sum((0, 1))"}),
+    Mutant("gru: m and h_prev exchanged in dr", "gru", {"m if after else h_prev": "h_prev if after else m"}),
+    *[
+        Mutant(f"{cell}: dU from the new state", cell, {"h_prev)  #": "cache.h[1:])  #"})
+        for cell in ("elman", "lstm")
+    ],
+    Mutant("elman: slope of relu at tanh", "elman", {"tanh_slope(h) if": "relu_slope(h) if"}),
+    Mutant("weight gradients averaged, not summed", "layer", {"@ v.reshape(-1, v.shape[-1])": "@ v.reshape(-1, v.shape[-1]) / len(v)"}, ("elman", "lstm", "gru")),
+    # Types and memory.
+    Mutant("lstm: float32 becomes float64", "lstm", {"np.empty((T, N, self.hidden_size), x.dtype)": "np.empty((T, N, self.hidden_size))"}),
+    Mutant("elman: one array for both bias gradients", "elman", {"db.copy()": "db"}),
+    Mutant("gru: initial state overwritten", "gru", {"h[0] = state.h": "h[0] = state.h; state.h[:] = 0"}),
+    Mutant("gates overflow", "activations", {"    out = np.multiply(a, 0.5, out=out)\n    np.tanh(out, out=out)\n    out *= 0.5\n    out += 0.5\n    return out": "    out = np.negative(a, out=out)\n    np.exp(out, out=out)\n    out += 1.0\n    return np.divide(1.0, out, out=out)"}, ("lstm", "gru")),
+    Mutant("state of the wrong batch size taken", "layer", {'(("N", batch_size)': '(("N", None)'}, ("elman", "gru")),
+]  # fmt: skip
+
+
+def load(tmp_path: Path, name: str, mutant: Mutant | None):
+    """Import a copy of the package, mutated, under a name of its own."""
+    shutil.copytree(PACKAGE, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    if mutant is not None:
+        path = tmp_path / name / f"{mutant.file}.py"
+        source = path.read_text("utf8")
+        for old, new in mutant.edits.items():
+            assert old in source, f"{mutant.name}: {old!r} is not in {path.name}; mend the mutant"
+            source = source.replace(old, new)
+        path.write_text(source, "utf8")
+    return importlib.import_module(name)
+
+
+def first_failure(package, cells: tuple[str, ...]) -> str | None:
+    """Name of the first test of the contract that fails on the package's layers."""
+    for cell in cells:
+        for original in TESTS[cell].layers:
+            layer = _twin(package, original)
+            for name, test in inspect.getmembers(TESTS[cell], inspect.isfunction):
+                if not name.startswith("test_") or name in (
+                    "test_any_size",
+                    "test_gradcheck_through_torch",
+                ):
+                    continue  # slow, and the rest sees all there is to see
+                for arguments in _arguments(TESTS[cell], test, layer):
+                    try:
+                        test(TESTS[cell](), **arguments)
+                    except BaseException as error:  # pytest's Failed is not an Exception
+                        if isinstance(error, KeyboardInterrupt | SystemExit):
+                            raise
+                        return f"{cell}: {name}"
+    return None
+
+
+def _twin(package, layer):
+    return getattr(package, type(layer).__name__)(**vars(layer))
+
+
+def _arguments(tests: type[Contract], test, layer) -> list[dict]:
+    names = inspect.signature(test).parameters
+    if "standard" in names:
+        if tests.torch_nn(layer) is None:
+            return []
+        chosen = {"standard": layer}
+    else:
+        chosen = {"layer": layer}
+    marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+    if not marks:
+        return [chosen]
+    argument, values = marks[0].args
+    return [chosen | {argument: value} for value in values]
+
+
+@pytest.fixture
+def importable(tmp_path, monkeypatch):
+    """A folder to import from, forgotten afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("rnn_ref_"):
+            del sys.modules[name]
+
+
+def test_the_unmutated_copy_passes(importable):
+    """Otherwise the tests below would prove nothing."""
+    assert first_failure(load(importable, "rnn_ref_copy", None), tuple(TESTS)) is None
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutant_is_killed(mutant, importable):
+    name = f"rnn_ref_{MUTANTS.index(mutant)}"
+    package = load(importable, name, mutant)
+    killer = first_failure(
+        package, mutant.cells or tuple(c for c in TESTS if c == mutant.file) or tuple(TESTS)
+    )
+    assert killer is not None, "no test of the contract fails on this mutant"
+    print(f"killed by {killer}")
