@@ -1,0 +1,29 @@
+"""Every example in the README and in a docstring runs and prints what it says."""
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import rnn_ref
+
+MODULES = ["rnn_ref", *(f"rnn_ref.{m.name}" for m in pkgutil.iter_modules(rnn_ref.__path__))]
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_readme():
+    failed, attempted = doctest.testfile(str(README), module_relative=False)
+    assert attempted >= 15 and failed == 0
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name):
+    failed, _ = doctest.testmod(importlib.import_module(name))
+    assert failed == 0
+
+
+def test_every_layer_has_an_example():
+    for layer in (rnn_ref.ElmanRNN, rnn_ref.LSTM, rnn_ref.GRU):
+        assert doctest.DocTestFinder().find(layer)[0].examples
