@@ -1,0 +1,34 @@
+"""What the chapters share to show things: the style of figures, listings and diagrams of cells.
+
+use_book_style()
+    Give all figures that follow the book's look.
+COLORS
+    The colour of each quantity ("i", "f", "g", "o", "c", "h", "r", "z", "n", "m") and each model.
+show_source(GRU.step, ...)
+    Display the package's own source as a listing whose labels link to the equations.
+draw_cell("lstm", peephole=True)
+    One step of a cell, or of a variant as an edit of it.
+draw_unrolled("elman", steps=3, task="many-to-one")
+    A cell over time, with the inputs and outputs of a task.
+draw_backward(steps=3)
+    Backpropagation through time on the unrolled Elman network.
+jfk_temperature()
+    Times and hourly temperatures of a year at an airport, as recorded.
+
+The drawing functions return a Matplotlib figure: let it be the last value of a code cell.
+"""
+
+from .data import jfk_temperature
+from .diagrams import draw_backward, draw_cell, draw_unrolled
+from .source import show_source
+from .style import COLORS, use_book_style
+
+__all__ = [
+    "COLORS",
+    "draw_backward",
+    "draw_cell",
+    "draw_unrolled",
+    "jfk_temperature",
+    "show_source",
+    "use_book_style",
+]

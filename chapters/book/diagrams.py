@@ -1,0 +1,340 @@
+"""The book's pictures of recurrent cells, all in one language.
+
+Time runs from left to right. The thick line is the state's own way through the cell, on which it
+is never multiplied by a matrix; the Elman network has no such line. A square box is a learned map
+with its parameters: W multiplies the input, U the state, p the cell state, b is added, and so is a
+wire for which the box has no matrix; its nonlinearity applies to the sum. A circle is an
+elementwise operation, a dot a copy; two wires that run into one go on side by side. Where wires
+have to cross, one bridges the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from .drawing import BEND, Drawing, Mark, Node, Point
+
+# The rows that all gated cells share, in inches.
+BUS, GATES, MIDDLE, UPPER, LANE = 0.98, 1.72, 2.55, 3.32, 3.98
+BOTTOM, TOP, LEFT = 0.42, 4.38, 0.62  # the frame
+
+
+def draw_cell(kind: str, **options: Any) -> Figure:
+    """Draw one step of a cell, ``draw_cell("lstm", peephole=True)``.
+
+    The options are those of the layer's class: ``forget_gate``, ``peephole`` and ``coupled`` of the
+    LSTM, ``reset`` of the GRU. A variant is drawn as an edit of the cell with the default options:
+    what it adds is in the accent colour, what it takes away is faint and dashed.
+    """
+    if kind not in CELLS:
+        raise ValueError(f"kind: expected one of {', '.join(map(repr, CELLS))}, got {kind!r}")
+    draw, choices = CELLS[kind]
+    for name, value in options.items():
+        if name not in choices:
+            known = ", ".join(choices) or "none"
+            raise ValueError(f"{name}: not an option of draw_cell({kind!r}), which has: {known}")
+        if value not in choices[name]:
+            expected = " or ".join(map(repr, choices[name]))
+            raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return draw(**{name: values[0] for name, values in choices.items()} | options).figure
+
+
+def _elman() -> Drawing:
+    d = Drawing(3.7, 1.75)
+    d.frame(LEFT, BOTTOM, 3.05, 1.65)
+    layer = d.layer(1.95, BUS, r"\tanh", "W  U  b", "h")
+    d.wire((0.1, BUS), layer.left)
+    d.wire(layer.right, (3.6, BUS))
+    _input(d, 1.0, BUS)
+    _state(d, "h", BUS, 3.05)
+    return d
+
+
+def _lstm(forget_gate: bool, peephole: bool, coupled: bool) -> Drawing:
+    if coupled and not forget_gate:
+        raise ValueError("coupled: expected False together with forget_gate=False, got True")
+    d = Drawing(6.25, 4.43, variant=peephole or coupled or not forget_gate)
+    right = 5.65
+    d.frame(LEFT, BOTTOM, right, TOP)
+    x_f, x_i, x_g, x_o, x_out = 1.42, 2.36, 3.3, 4.24, 5.18
+    has_f = forget_gate and not coupled
+    own_f: Mark = "same" if has_f else "gone"
+
+    # Every learned map sees x_t and h_{t-1}, on one bus.
+    f = d.layer(x_f, GATES, r"\sigma", "W_f U_f b_f", "f", own_f)
+    i = d.layer(x_i, GATES, r"\sigma", "W_i U_i b_i", "i")
+    g = d.layer(x_g, GATES, r"\tanh", "W_g U_g b_g", "g")
+    o = d.layer(x_o, GATES, r"\sigma", "W_o U_o b_o", "o")
+    d.wire((0.1, BUS), (x_o, BUS), o.bottom)
+    _input(d, 0.9, BUS)
+    for gate in (f, i, g) if has_f else (i, g):
+        d.wire(d.dot(gate.x, BUS), gate.bottom)
+
+    # c = f * c_prev + i * g
+    times_i = d.operation(x_g, MIDDLE, "×")
+    plus = d.operation(x_g, LANE, "+")
+    d.wire(i.top, times_i.left)
+    d.wire(g.top, times_i.bottom)
+    d.wire(times_i.top, plus.bottom)
+    d.wire(plus.right, (right + 0.5, LANE), state=True)
+    if forget_gate:
+        times_f = d.operation(x_f, LANE, "×")
+        d.wire((0.1, LANE), times_f.left, state=True)
+        d.wire(times_f.right, plus.left, state=True)
+    else:
+        d.wire((0.1, LANE), plus.left, state=True)
+    if coupled:
+        one_minus = d.operation(x_f, UPPER - 0.3, "1-", "new")
+        d.wire(d.dot(x_i, MIDDLE - BEND, "new"), one_minus.right, mark="new")
+        d.wire(one_minus.top, times_f.bottom, mark="new")
+        d.label(x_f + 0.08, UPPER + 0.12, "f_t", mark="new", ha="left")
+    else:
+        d.wire(f.top, times_f.bottom if forget_gate else (x_f, LANE - 0.05), mark=own_f)
+        _gate_label(d, f, "f", own_f)
+
+    # h = o * tanh(c)
+    tanh = d.function(x_out, UPPER, r"\tanh")
+    times_o = d.operation(x_out, MIDDLE, "×")
+    d.wire(d.dot(x_out, LANE), tanh.top)
+    d.wire(tanh.bottom, times_o.top)
+    d.wire(o.top, times_o.left)
+    d.wire(times_o.bottom, (x_out, BUS), (right + 0.5, BUS))
+
+    if peephole:
+        _peepholes(d, f, i, o, has_f, coupled)
+    for gate, name in ((i, "i"), (g, "g"), (o, "o")):
+        _gate_label(d, gate, name)
+    _state(d, "c", LANE, right)
+    _state(d, "h", BUS, right)
+    return d
+
+
+def _peepholes(d: Drawing, f: Node, i: Node, o: Node, has_f: bool, coupled: bool) -> None:
+    """i and f look at the previous cell state, o at the new one."""
+
+    def enter(gate: Node, name: str) -> Point:
+        d.label(gate.x - 0.29, gate.top[1] + 0.1, f"p_{name}", mark="new", ha="right")
+        return gate.x - 0.22, gate.top[1]  # beside the wire that leaves the box
+
+    into_i, into_o, rail = enter(i, "i"), enter(o, "o"), MIDDLE - 0.12
+    hops = () if coupled else ((f.x, rail),)
+    d.wire(d.dot(0.84, LANE, "new"), (0.84, rail), (into_i[0], rail), into_i, hops=hops, mark="new")
+    d.wire(d.dot(into_o[0], LANE, "new"), into_o, mark="new")
+    if has_f:
+        into_f = enter(f, "f")
+        d.wire(d.dot(into_f[0], rail, "new"), into_f, mark="new")
+
+
+def _gru(reset: str) -> Drawing:
+    d = Drawing(6.1, 4.43, variant=reset == "before")
+    right = 5.5
+    d.frame(LEFT, BOTTOM, right, TOP)
+    x_z, x_r, x_m, x_n = 1.7, 2.67, 3.64, 4.92
+
+    # The gates see x_t and h_{t-1} on one bus; the candidate takes them apart.
+    z = d.layer(x_z, GATES, r"\sigma", "W_z U_z b_z", "z")
+    r = d.layer(x_r, GATES, r"\sigma", "W_r U_r b_r", "r")
+    n = d.layer(x_n, MIDDLE, r"\tanh", "W_n b_n", "n")
+    x_h, x_x, bus, rail_h, rail_x = 0.86, 1.14, 1.12, 0.83, 0.58
+    d.wire(d.dot(x_h, bus), (x_r, bus), r.bottom)
+    d.wire(d.dot(x_z, bus), z.bottom)
+    _input(d, x_x, bus, hops=((x_x, rail_h),))
+    d.wire(d.dot(x_x, rail_x), (x_n, rail_x), n.bottom)
+
+    # m: r and the product with U_n, in either order.
+    if reset == "after":
+        m = d.layer(x_m, GATES, "", "U_n b_m", "m")
+        times_r = d.operation(x_m, MIDDLE, "×")
+        d.wire(d.dot(x_h, LANE), (x_h, rail_h), (x_m, rail_h), m.bottom)
+        d.wire(m.top, times_r.bottom)
+        d.wire(r.top, times_r.left)
+        d.wire(times_r.right, n.left)
+        _gate_label(d, r, "r")
+        _gate_label(d, m, "m")
+    else:
+        m = d.layer(x_m, MIDDLE, "", "U_n b_m", "m", "new")
+        times_r = d.operation(x_m, GATES, "×", "new")
+        d.wire(d.dot(x_h, LANE), (x_h, rail_h), (x_m, rail_h), times_r.bottom)
+        d.wire(r.right, times_r.left, mark="new")
+        d.wire(times_r.top, m.bottom, mark="new")
+        d.wire(m.right, n.left, mark="new")
+        d.label((x_r + x_m + 0.25) / 2, GATES + 0.1, "r_t", mark="new")
+        d.label((m.right[0] + n.left[0]) / 2, MIDDLE + 0.1, "m_t", mark="new")
+
+    # h = (1 - z) * n + z * h_prev
+    keep = d.operation(x_z, LANE, "×")
+    plus = d.operation(x_n, LANE, "+")
+    write = d.operation(x_n, UPPER, "×")
+    one_minus = d.operation((x_z + x_n) / 2, UPPER, "1-")
+    d.wire((0.1, LANE), keep.left, state=True)
+    d.wire(keep.right, plus.left, state=True)
+    d.wire(plus.right, (right + 0.5, LANE), state=True)
+    d.wire(z.top, keep.bottom)
+    d.wire(d.dot(x_z, UPPER), one_minus.left)
+    d.wire(one_minus.right, write.left)
+    d.wire(n.top, write.bottom)
+    d.wire(write.top, plus.bottom)
+    _gate_label(d, z, "z")
+    _gate_label(d, n, "n")
+    _state(d, "h", LANE, right)
+    return d
+
+
+def _input(d: Drawing, x: float, bus: float, hops: tuple[Point, ...] = ()) -> None:
+    """x_t comes from below and runs into the bus."""
+    d.wire((x, 0.05), (x, bus), (x + BEND, bus), arrow=False, hops=hops)
+    d.label(x + 0.09, 0.14, "x_t", ha="left")
+
+
+def _gate_label(d: Drawing, gate: Node, name: str, mark: Mark = "same") -> None:
+    """The gate's value, to the right of the wire that leaves the box."""
+    d.label(gate.x + 0.08, gate.top[1] + 0.1, f"{name}_t", name, mark, ha="left")
+
+
+def _state(d: Drawing, name: str, y: float, right: float) -> None:
+    """The names of a state on both sides of the cell."""
+    d.label(0.3, y + 0.1, f"{name}_{{t-1}}")
+    d.label(right + 0.25, y + 0.1, f"{name}_t")
+
+
+CELLS: dict[str, tuple[Callable[..., Drawing], dict[str, tuple[Any, ...]]]] = {
+    # the options of each cell, the default value first
+    "elman": (_elman, {}),
+    "lstm": (
+        _lstm,
+        {"forget_gate": (True, False), "peephole": (False, True), "coupled": (False, True)},
+    ),
+    "gru": (_gru, {"reset": ("after", "before")}),
+}
+
+
+def draw_unrolled(
+    kind: str = "elman", steps: int = 3, task: str = "aligned", folded: bool = False
+) -> Figure:
+    """Draw a cell over time, with the inputs and outputs that a task asks for.
+
+    The task is "aligned" (an output at every step), "many-to-one" (one after the last step) or
+    "encoder-decoder" (two networks of ``steps`` steps: the second starts from the state in which
+    the first one ends, and reads its own last output). ``folded`` adds the network as a loop.
+    """
+    _check_unrolled(kind, steps)
+    tasks = ("aligned", "many-to-one", "encoder-decoder")
+    if task not in tasks:
+        raise ValueError(f"task: expected one of {', '.join(map(repr, tasks))}, got {task!r}")
+    if folded and task != "aligned":
+        raise ValueError(f"folded: expected False with task={task!r}, got True")
+    if task == "encoder-decoder":
+        return _encoder_decoder(kind, steps).figure
+    start = 2.5 if folded else 0.1
+    d = Drawing(start + 1.38 * steps + 0.6, 2.6 if folded else 2.3)
+    if folded:
+        _loop(d, kind)
+    cells = [d.cell(start + 1.0 + 1.38 * k, 1.15, CLOSED[kind][0]) for k in range(steps)]
+    _chain(d, kind, cells, ends=0.55)
+    for t, cell in enumerate(cells, 1):
+        _port(d, cell, f"x_{t}", up=False)
+        if task == "aligned" or t == steps:
+            _port(d, cell, f"y_{t}")
+    return d.figure
+
+
+def draw_backward(steps: int = 3) -> Figure:
+    """Draw backpropagation through time in the Elman network: the unrolled picture, run backwards.
+
+    A circle adds the two gradients that reach a state: one from the output at its own step, one
+    from the next step.
+    """
+    _check_unrolled("elman", steps)
+    pitch, y = 1.8, 1.15
+    d = Drawing(0.95 + pitch * steps + 0.55, 2.4)
+    cells = [d.cell(1.1 + pitch * k, y, rf"\delta_{k + 1}", width=0.62) for k in range(steps)]
+    for t, cell in enumerate(cells, 1):
+        plus = d.operation(cell.right[0] + 0.6, y, "+", "new")
+        d.wire((plus.x, y + 0.88), plus.top, mark="new")
+        d.wire(plus.left, cell.right, mark="new")
+        d.wire(cell.bottom, (cell.x, cell.bottom[1] - 0.4), mark="new")
+        d.label(plus.x, y + 0.97, rf"\mathrm{{d}}y_{t}")
+        d.label(cell.right[0] + 0.25, y + 0.13, rf"\mathrm{{d}}h_{t}")
+        d.label(cell.x + 0.07, cell.bottom[1] - 0.28, r"W^{\!\top}", ha="left")
+        d.label(cell.x, cell.bottom[1] - 0.64, rf"\mathrm{{d}}x_{t}")
+        source = cells[t].left if t < steps else (plus.right[0] + 0.5, y)
+        d.wire(source, plus.right, mark="new")
+        above = r"U^{\!\top}" if t < steps else rf"\mathrm{{d}}h_{t}^\mathrm{{fin}}"
+        d.label((source[0] + plus.right[0]) / 2 + 0.04, y + 0.13, above)
+    d.wire(cells[0].left, (0.35, y), mark="new")
+    d.label(0.58, y + 0.13, r"U^{\!\top}")
+    d.label(0.1, y - 0.06, r"\mathrm{d}h_0")
+    return d.figure
+
+
+def _check_unrolled(kind: str, steps: int) -> None:
+    if kind not in CLOSED:
+        raise ValueError(f"kind: expected one of {', '.join(map(repr, CLOSED))}, got {kind!r}")
+    if not isinstance(steps, int) or not 1 <= steps <= 5:
+        raise ValueError(f"steps: expected an int from 1 to 5, got {steps!r}")
+
+
+def _encoder_decoder(kind: str, steps: int) -> Drawing:
+    pitch, between, y, text = 0.9, 0.55, 1.6, CLOSED[kind][0]
+    half = pitch * steps
+    d = Drawing(2 * half + between + 0.45, 2.75)
+    encoder = [d.cell(0.9 + pitch * k, y, text, width=0.66) for k in range(steps)]
+    decoder = [d.cell(cell.x + half + between, y, text, width=0.66) for cell in encoder]
+    _chain(d, kind, encoder + decoder, ends=0.4, final=False)
+    for t, (first, second) in enumerate(zip(encoder, decoder, strict=True), 1):
+        _port(d, first, f"x_{t}", up=False)
+        _port(d, second, f"y_{t - 1}", up=False)
+        _port(d, second, f"y_{t}")
+    for cells, name in ((encoder, "encoder"), (decoder, "decoder")):
+        d.wire((cells[0].left[0], 0.38), (cells[-1].right[0], 0.38), arrow=False)
+        d.label((cells[0].x + cells[-1].x) / 2, 0.12, rf"\mathrm{{{name}}}")
+    return d
+
+
+def _chain(d: Drawing, kind: str, cells: list[Node], ends: float, final: bool = True) -> None:
+    """The states between cells, before the first and after the last; long wires bear a name."""
+    starts = [cells[0].left[0] - ends] + [cell.right[0] for cell in cells]
+    stops = [cell.left[0] for cell in cells] + [cells[-1].right[0] + ends]
+    for name, height, thick in CLOSED[kind][1]:
+        y = cells[0].y + height
+        for t, (a, b) in enumerate(zip(starts, stops, strict=True)):
+            if final or t < len(cells):
+                d.wire((a, y), (b, y), state=thick)
+                if b - a > 0.35:
+                    d.label((a + b) / 2 - 0.04, y + 0.08, f"{name}_{t}")
+
+
+def _port(d: Drawing, cell: Node, text: str, up: bool = True) -> None:
+    """An output upwards or an input from below."""
+    if up:
+        d.wire(cell.top, (cell.x, cell.top[1] + 0.4))
+        d.label(cell.x, cell.top[1] + 0.49, text)
+    else:
+        d.wire((cell.x, cell.bottom[1] - 0.4), cell.bottom)
+        d.label(cell.x, cell.bottom[1] - 0.62, text)
+
+
+def _loop(d: Drawing, kind: str) -> None:
+    """The network as it is defined: one cell, to which its own state comes back."""
+    cell = d.cell(0.9, 1.15, CLOSED[kind][0])
+    _port(d, cell, "x_t", up=False)
+    for k, (name, height, thick) in enumerate(CLOSED[kind][1]):
+        y, out, top = cell.y + height, 0.22 + 0.17 * k, cell.top[1] + 0.22 + 0.32 * k
+        left, right = cell.left[0] - out, cell.right[0] + out
+        back = [(right, y), (right, top), (left, top), (left, y), (cell.left[0], y)]
+        d.wire((cell.right[0], y), *back, state=thick)
+        d.label(cell.x, top + 0.07, name)
+    d.wire(d.dot(right - BEND, y), (right + 0.45, y))
+    d.label(right + 0.24, y + 0.1, "y_t")
+    d.label(2.3, cell.y - 0.06, "=")
+
+
+# The word on a closed cell, and its states: name, height on the cell, whether the wire is thick.
+CLOSED: dict[str, tuple[str, list[tuple[str, float, bool]]]] = {
+    "elman": (r"\mathrm{Elman}", [("h", 0.0, False)]),
+    "lstm": (r"\mathrm{LSTM}", [("c", 0.17, True), ("h", -0.25, False)]),
+    "gru": (r"\mathrm{GRU}", [("h", 0.0, True)]),
+}
