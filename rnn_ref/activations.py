@@ -25,7 +25,8 @@ def sigmoid(a: Array, out: Array | None = None) -> Array:
     Array
         Shape and dtype of ``a``.
     """
-    out = np.multiply(a, 0.5, out=out)
+    out = np.empty_like(a) if out is None else out
+    np.multiply(a, 0.5, out=out)
     np.tanh(out, out=out)
     out *= 0.5
     out += 0.5

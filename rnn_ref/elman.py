@@ -96,7 +96,7 @@ class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
 
     @property
     def gates(self) -> int:
-        """G = 1: a single block."""
+        """G = 1, a single block."""
         return 1
 
     def step(self, params: ElmanParams, x_t: Array, state: ElmanState) -> ElmanState:

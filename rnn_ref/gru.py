@@ -117,7 +117,7 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
 
     @property
     def gates(self) -> int:
-        """G = 3: r, z and n."""
+        """G = 3, the blocks r, z and n."""
         return 3
 
     def step(self, params: GRUParams, x_t: Array, state: GRUState) -> GRUState:

@@ -33,5 +33,9 @@ def test_dtype_extremes_and_out(f, dtype):
     np.testing.assert_array_equal(x, y)
 
 
+def test_arrays_of_no_dimension():
+    assert sigmoid(np.array(0.0)) == 0.5 and tanh(np.array(0.0)) == 0.0
+
+
 def test_relu_slope_at_zero_is_zero():
     assert relu_slope(relu(np.zeros(1)))[0] == 0.0

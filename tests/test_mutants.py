@@ -144,7 +144,7 @@ MUTANTS = [
     Mutant("lstm: float32 becomes float64", "lstm", {"np.empty((T, N, self.hidden_size), x.dtype)": "np.empty((T, N, self.hidden_size))"}),
     Mutant("elman: one array for both bias gradients", "elman", {"db.copy()": "db"}),
     Mutant("gru: initial state overwritten", "gru", {"h[0] = state.h": "h[0] = state.h; state.h[:] = 0"}),
-    Mutant("gates overflow", "activations", {"    out = np.multiply(a, 0.5, out=out)\n    np.tanh(out, out=out)\n    out *= 0.5\n    out += 0.5\n    return out": "    out = np.negative(a, out=out)\n    np.exp(out, out=out)\n    out += 1.0\n    return np.divide(1.0, out, out=out)"}, ("lstm", "gru")),
+    Mutant("gates overflow", "activations", {"    np.multiply(a, 0.5, out=out)\n    np.tanh(out, out=out)\n    out *= 0.5\n    out += 0.5\n    return out": "    np.negative(a, out=out)\n    np.exp(out, out=out)\n    out += 1.0\n    return np.divide(1.0, out, out=out)"}, ("lstm", "gru")),
     Mutant("state of the wrong batch size taken", "layer", {'(("N", batch_size)': '(("N", None)'}, ("elman", "gru")),
 ]  # fmt: skip
 
