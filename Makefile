@@ -31,9 +31,9 @@ NOTEBOOKS := $(call files_in,chapters)
 BOOK := $(SETUP) $(PACKAGE) $(NOTEBOOKS) _config.yml _toc.yml references.bib tools/check_html.py \
 	$(call files_in,_ext _static reference)
 CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext tests tools)
-ALL := $(sort $(BOOK) $(CODE) nbval.cfg Makefile .ci/run)
+ALL := $(sort $(BOOK) $(CODE) README.md nbval.cfg Makefile .ci/run)
 
-.PHONY: help book test lint types unit notebooks serve clean distclean FORCE
+.PHONY: help book test lint types unit notebooks serve browser clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -41,6 +41,7 @@ help:
 	@echo 'make book        build the book (no PyTorch needed) and say where to open it'
 	@echo 'make test        every check: lint, types, notebooks, book, tests, chapters executed anew'
 	@echo 'make serve       show the book on http://127.0.0.1:$(PORT)/ (PORT=8000)'
+	@echo 'make browser     open every page in Chromium, check it, leave pictures in _build/pictures'
 	@echo 'make lint        ruff: rules and format'
 	@echo 'make types       mypy --strict on rnn_ref'
 	@echo 'make unit        the tests of rnn_ref alone, in seconds'
@@ -51,7 +52,7 @@ book: _build/.checked
 	@printf '== the book: %s\n   or on a local server: make serve\n' "$(CURDIR)/_build/html/index.html"
 
 test: .make/lint .make/types .make/notebooks _build/.checked .make/tests
-	@printf '== every check passed; the tests: %s\n' "$$(cat .make/tests)"
+	@printf '== every check passed; the tests:%s\n' "$$(cat .make/tests)"
 
 lint: .make/lint
 types: .make/types
@@ -66,6 +67,10 @@ notebooks: $(VENV)/.test
 
 serve: book
 	@$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+browser: _build/.checked $(VENV)/.browser
+	$(step) 'every page in Chromium: light, dark, and as wide as a phone'
+	@$(PY) tools/browser.py _build/html _build/pictures
 
 clean:
 	rm -rf _build .make build ./*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -107,6 +112,9 @@ $(VENV)/.book: $(VENV)/.made-in $(SETUP)
 $(VENV)/.test: $(VENV)/.made-in $(SETUP)
 	$(call install,book$(comma)test$(comma)torch)
 	@touch $(VENV)/.book $@
+$(VENV)/.browser: $(VENV)/.made-in $(SETUP)
+	$(call install,browser)
+	@touch $@
 comma := ,
 
 # The checks. Each leaves a file behind when it has passed.
@@ -141,4 +149,4 @@ _build/.checked: .make/BOOK.list $(BOOK) | $(VENV)/.book
 	$(step) 'tests, and every chapter executed anew'
 	@$(fonts)
 	@set -o pipefail; $(PY) -m pytest -n logical --maxprocesses 4 | tee .make/pytest.log
-	@tail -n 1 .make/pytest.log > $@
+	@tail -n 1 .make/pytest.log | tr -d = > $@

@@ -89,9 +89,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=Path, help="the built book, _build/html")
     parser.add_argument("shots", type=Path, help="folder for the pictures")
-    parser.add_argument(
-        "pages", nargs="*", help="default: chapters and reference"
-    )
+    parser.add_argument("pages", nargs="*", help="default: chapters and reference")
     args = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
