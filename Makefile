@@ -33,7 +33,7 @@ BOOK := $(SETUP) $(PACKAGE) $(NOTEBOOKS) _config.yml _toc.yml references.bib too
 CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext tests tools)
 ALL := $(sort $(BOOK) $(CODE) README.md nbval.cfg Makefile .ci/run)
 
-.PHONY: help book test lint types unit notebooks serve browser clean distclean FORCE
+.PHONY: help book test lint types unit notebooks serve lab browser clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -41,6 +41,7 @@ help:
 	@echo 'make book        build the book (no PyTorch needed) and say where to open it'
 	@echo 'make test        every check: lint, types, notebooks, book, tests, chapters executed anew'
 	@echo 'make serve       show the book on http://127.0.0.1:$(PORT)/ (PORT=8000)'
+	@echo 'make lab         open the chapters in JupyterLab'
 	@echo 'make browser     open every page in Chromium, check it, leave pictures in _build/pictures'
 	@echo 'make lint        ruff: rules and format'
 	@echo 'make types       mypy --strict on rnn_ref'
@@ -67,6 +68,9 @@ notebooks: $(VENV)/.test
 
 serve: book
 	@$(PY) -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lab: $(VENV)/.lab
+	@$(PY) -m jupyter lab --notebook-dir chapters
 
 browser: _build/.checked $(VENV)/.browser
 	$(step) 'every page in Chromium: light, dark, and as wide as a phone'
@@ -111,6 +115,9 @@ $(VENV)/.book: $(VENV)/.made-in $(SETUP)
 	@touch $@
 $(VENV)/.test: $(VENV)/.made-in $(SETUP)
 	$(call install,book$(comma)test$(comma)torch)
+	@touch $(VENV)/.book $@
+$(VENV)/.lab: $(VENV)/.made-in $(SETUP)
+	$(call install,book$(comma)torch$(comma)lab)
 	@touch $(VENV)/.book $@
 $(VENV)/.browser: $(VENV)/.made-in $(SETUP)
 	$(call install,browser)

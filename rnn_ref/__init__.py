@@ -5,7 +5,7 @@ Every layer keeps one contract, :class:`rnn_ref.Layer`: ``step`` is the chapter'
 needs NumPy alone; :mod:`rnn_ref.torch_module` needs PyTorch and is imported on its own.
 """
 
-from .check import numerical_gradient, numerical_gradients, relative_error
+from .check import gradient_errors, numerical_gradient, numerical_gradients, relative_error
 from .elman import ElmanCache, ElmanParams, ElmanRNN, ElmanState
 from .gru import GRU, GRUCache, GRUParams, GRUState
 from .layer import Gradients, Layer
@@ -28,6 +28,7 @@ __all__ = [
     "LSTMParams",
     "LSTMState",
     "Layer",
+    "gradient_errors",
     "numerical_gradient",
     "numerical_gradients",
     "relative_error",

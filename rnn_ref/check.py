@@ -59,9 +59,9 @@ def numerical_gradients(
     layer: Layer[P, S, Any],
     params: P,
     x: Array,
-    state: S,
+    state: S | None,
     d_output: Array,
-    d_final_state: S,
+    d_final_state: S | None = None,
     eps: float = 1e-4,
 ) -> Gradients[P, S]:
     """What ``layer.backward`` should return, from ``layer.forward`` alone.
@@ -74,9 +74,10 @@ def numerical_gradients(
     layer
         Any layer that keeps the contract, your own included.
     params, x, state
-        Where to differentiate, float64: the parameters, the input (T, N, D), the initial state.
+        Where to differentiate, float64: the parameters, the input (T, N, D), the initial state
+        (zeros for None).
     d_output, d_final_state
-        Gradients of the loss in the output (T, N, H) and in the final state.
+        Gradients of the loss in the output (T, N, H) and in the final state (zeros for None).
     eps
         Step of the differences.
 
@@ -84,7 +85,15 @@ def numerical_gradients(
     -------
     Gradients
         Of the parameters, the input and the initial state. Costs four forward passes an entry.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``layer.forward`` and ``layer.backward`` raise them.
     """
+    state = layer._check_forward(params, x, state, None)
+    _, _, cache = layer.forward(params, x, state)
+    d_final_state = layer._check_backward(params, cache, d_output, d_final_state)
 
     def loss(params: P, x: Array, state: S) -> float:
         output, final_state, _ = layer.forward(params, x, state)
@@ -109,6 +118,40 @@ def numerical_gradients(
     )
 
 
+def gradient_errors(actual: Gradients[P, S], expected: Gradients[P, S]) -> dict[str, float]:
+    """:func:`relative_error` of every array in two Gradients, by name.
+
+    Parameters
+    ----------
+    actual, expected
+        Gradients of one layer, for instance from ``backward`` and from
+        :func:`numerical_gradients`.
+
+    Returns
+    -------
+    dict of str to float
+        "params.weight_ih" ..., "x", "state.h" ...
+
+    Raises
+    ------
+    TypeError
+        They are not Gradients of the same layer.
+    ValueError
+        Two arrays differ in shape.
+    """
+    ours, theirs = _by_name(actual), _by_name(expected)
+    if ours.keys() != theirs.keys():
+        raise TypeError(f"actual: expected gradients of {list(theirs)}, got {list(ours)}")
+    return {name: relative_error(ours[name], theirs[name]) for name in ours}
+
+
+def _by_name(grads: Any) -> dict[str, Array]:
+    if not isinstance(grads, Gradients):
+        raise TypeError(f"expected Gradients, got {type(grads).__name__}")
+    found = {f"params.{k}": v for k, v in grads.params._asdict().items() if v is not None}
+    return found | {"x": grads.x} | {f"state.{k}": v for k, v in grads.state._asdict().items()}
+
+
 def relative_error(actual: Array, expected: Array) -> float:
     """Largest absolute difference over the largest absolute expected value.
 
@@ -127,9 +170,15 @@ def relative_error(actual: Array, expected: Array) -> float:
 
     Raises
     ------
+    TypeError
+        One is a tuple, such as all parameters; see :func:`gradient_errors`.
     ValueError
         The shapes differ.
     """
+    given: dict[str, object] = {"actual": actual, "expected": expected}
+    for name, value in given.items():
+        if isinstance(value, tuple):
+            raise TypeError(f"{name}: expected an array, got {type(value).__name__}")
     if np.shape(actual) != np.shape(expected):
         raise ValueError(f"actual: expected shape {np.shape(expected)}, got {np.shape(actual)}")
     difference = float(np.max(np.abs(np.subtract(actual, expected)), initial=0.0))

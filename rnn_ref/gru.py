@@ -243,7 +243,7 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
         # Every local derivative, for all steps in one pass: none of them waits for the recursion.
         h_by_an = (1.0 - z) * tanh_slope(n)  # (eq-gru-h-by-an)
         h_by_az = (h_prev - n) * sigmoid_slope(z)  # (eq-gru-h-by-az)
-        an_by_ar = (m if after else h_prev) * sigmoid_slope(r)  # (eq-gru-an-by-ar)
+        by_ar = (m if after else h_prev) * sigmoid_slope(r)  # (eq-gru-by-ar)
         # da is the gradient of the pre-activations' part W x + b, du that of the part U h + b. They
         # differ in the last block only: with the reset after, r stands between a_n and U_n h.
         da = np.empty((*x.shape[:2], 3 * H), x.dtype)
@@ -254,13 +254,13 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
             da_n[t] = dh * h_by_an[t]  # (eq-gru-da-n)
             da_z[t] = dh * h_by_az[t]  # (eq-gru-da-z)
             if after:
-                da_r[t] = da_n[t] * an_by_ar[t]  # (eq-gru-da-r-after)
+                da_r[t] = da_n[t] * by_ar[t]  # (eq-gru-da-r-after)
                 du[t, :, : 2 * H] = da[t, :, : 2 * H]
                 du[t, :, 2 * H :] = da_n[t] * r[t]  # (eq-gru-dm-after)
                 dh_next = dh * z[t] + du[t] @ U  # (eq-gru-dh-prev-after)
             else:
                 ds = da_n[t] @ U_n  # (eq-gru-ds-before)
-                da_r[t] = ds * an_by_ar[t]  # (eq-gru-da-r-before)
+                da_r[t] = ds * by_ar[t]  # (eq-gru-da-r-before)
                 dh_next = dh * z[t] + ds * r[t]  # (eq-gru-dh-prev-before)
                 dh_next += da[t, :, : 2 * H] @ U_rz  # (eq-gru-dh-prev-before)
         dW = sum_outer(da, x)  # (eq-gru-dw)

@@ -183,6 +183,9 @@ class Layer(ABC, Generic[P, S, C]):
         x = cast(Any, cache).x
         T, N, _ = x.shape
         _check_array("cache.x", x, (("T", T), ("N", N), ("D", self.input_size)), dtype)
+        for field in self.state_type._fields:
+            axes = (("T+1", T + 1), ("N", N), ("H", self.hidden_size))
+            _check_array(f"cache.{field}", getattr(cache, field), axes, dtype)
         _check_array("d_output", d_output, (("T", T), ("N", N), ("H", self.hidden_size)), dtype)
         if d_final_state is None:
             return self.zero_state(N, dtype)
@@ -245,7 +248,10 @@ def sum_outer(da: Array, v: Array) -> Array:
 
 
 def _float_dtype(dtype: DTypeLike, name: str = "dtype") -> np.dtype[Any]:
-    found = np.dtype(dtype)
+    try:
+        found = np.dtype(dtype)
+    except TypeError:  # a dtype of another framework, for one
+        raise TypeError(f"{name}: expected float32 or float64, got {dtype!r}") from None
     if found not in (np.float32, np.float64):
         raise TypeError(f"{name}: expected float32 or float64, got {found}")
     return found

@@ -13,7 +13,6 @@ except ModuleNotFoundError as error:
         "rnn_ref.torch_module needs PyTorch; install it with: pip install 'rnn-ref[torch]'"
     ) from error
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from .layer import Layer
 
@@ -38,8 +37,14 @@ class _LayerFunction(torch.autograd.Function):
         return results
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_output: Tensor, *d_final_state: Tensor) -> Any:
+        # Under create_graph=True torch would go on to differentiate what follows, and would find
+        # nothing to differentiate: second derivatives would silently be 0.
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "TorchLayer: second derivatives are not available; call backward or grad "
+                "without create_graph=True"
+            )
         _ = ctx.saved_tensors  # raises if one of them was modified in place
         d_final = ctx.layer.state_type(*(d.numpy() for d in d_final_state))
         grads = ctx.layer.backward(ctx.params, ctx.cache, d_output.numpy(), d_final)
@@ -104,18 +109,20 @@ class TorchLayer(nn.Module):
         flat = [cast(Tensor, getattr(self, name)) for name in self.layer.param_axes()]
         if not isinstance(x, Tensor):
             raise TypeError(f"x: expected a Tensor, got {type(x).__name__}")
-        if x.ndim != 3:
-            raise ValueError(
-                f"x: expected shape (T, N, D={self.layer.input_size}), got {tuple(x.shape)}"
-            )
         if state is None:
+            if x.ndim != 3:
+                D = self.layer.input_size
+                raise ValueError(f"x: expected shape (T, N, D={D}), got {tuple(x.shape)}")
             zeros = torch.zeros(x.shape[1], self.layer.hidden_size, dtype=flat[0].dtype)
             state = self.layer.state_type(*(zeros for _ in self.layer.state_type._fields))
         elif not isinstance(state, self.layer.state_type):
             raise TypeError(
                 f"state: expected {self.layer.state_type.__name__}, got {type(state).__name__}"
             )
-        for name, tensor in {"x": x, **state._asdict()}.items():
+        named = {f"state.{field}": tensor for field, tensor in state._asdict().items()}
+        for name, tensor in {"x": x, **named}.items():
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"{name}: expected a Tensor, got {type(tensor).__name__}")
             if tensor.device.type != "cpu":
                 raise ValueError(
                     f"{name}: expected a tensor on the CPU, got one on {tensor.device}"

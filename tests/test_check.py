@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from contract import case
 
-from rnn_ref import ElmanRNN, numerical_gradient, numerical_gradients, relative_error
+from rnn_ref import (
+    LSTM,
+    ElmanRNN,
+    gradient_errors,
+    numerical_gradient,
+    numerical_gradients,
+    relative_error,
+)
 
 
 def test_gradient_of_a_known_function():
@@ -47,3 +54,41 @@ def test_relative_error():
     assert np.isnan(relative_error(np.array([np.nan, -4.0]), expected))
     with pytest.raises(ValueError, match=r"expected shape \(2,\), got \(1, 2\)"):
         relative_error(expected[None], expected)
+    with pytest.raises(TypeError, match="actual: expected an array, got ElmanParams"):
+        relative_error(case(ElmanRNN(3, 5)).params, expected)
+
+
+def test_states_may_be_left_out():
+    layer = ElmanRNN(3, 5)
+    c = case(layer)
+    zeros = layer.zero_state(2)
+    left_out = numerical_gradients(layer, c.params, c.x, None, c.d_output)
+    given = numerical_gradients(layer, c.params, c.x, zeros, c.d_output, zeros)
+    assert set(gradient_errors(left_out, given).values()) == {0.0}
+
+
+def test_upstream_gradients_of_the_wrong_shape_are_refused():
+    layer = ElmanRNN(3, 5)
+    c = case(layer)
+    batch_first = c.d_output.swapaxes(0, 1)
+    with pytest.raises(ValueError, match=r"d_output: expected shape \(T=4, N=2, H=5\)"):
+        numerical_gradients(layer, c.params, c.x, c.state, batch_first, c.d_final_state)
+
+
+def test_gradient_errors_name_each_array():
+    layer = LSTM(3, 5, peephole=True)
+    c = case(layer)
+    _, _, cache = layer.forward(c.params, c.x, c.state)
+    grads = layer.backward(c.params, cache, c.d_output, c.d_final_state)
+    wrong = grads._replace(params=grads.params._replace(weight_ph=1.5 * grads.params.weight_ph))
+    errors = gradient_errors(wrong, grads)
+    assert list(errors) == [
+        *(f"params.{name}" for name in layer.param_axes()), "x", "state.h", "state.c"
+    ]  # fmt: skip
+    assert errors.pop("params.weight_ph") == pytest.approx(0.5)
+    assert set(errors.values()) == {0.0}
+    with pytest.raises(TypeError, match="expected Gradients, got LSTMParams"):
+        gradient_errors(grads.params, grads)
+    other = case(ElmanRNN(3, 5))
+    with pytest.raises(TypeError, match=r"actual: expected gradients of .*state\.h"):
+        gradient_errors(numerical_gradients(ElmanRNN(3, 5), *other), grads)

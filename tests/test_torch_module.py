@@ -110,13 +110,16 @@ def test_writing_into_shared_memory_before_backward_is_refused(layer, victim):
         loss.backward()
 
 
-def test_second_derivatives_are_refused(layer):
+@pytest.mark.parametrize("loss", [torch.sum, lambda output: output.square().sum()])
+def test_second_derivatives_are_refused(layer, loss):
+    """With a linear loss too, where torch's own guard would let a Hessian of zeros pass."""
     c = case(layer)
     x = torch.tensor(c.x, requires_grad=True)
-    output, _ = TorchLayer(layer, c.params)(x)
-    (gradient,) = torch.autograd.grad((output**2).sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        (gradient**2).sum().backward()
+    module = TorchLayer(layer, c.params)
+    with pytest.raises(RuntimeError, match="second derivatives are not available"):
+        torch.autograd.grad(loss(module(x)[0]), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="second derivatives are not available"):
+        torch.autograd.functional.hessian(lambda x: loss(module(x)[0]), x)
 
 
 def test_strided_tensors_are_taken_as_they_are(layer):
@@ -140,6 +143,7 @@ def test_wrong_arguments_are_refused(layer):
         (lambda: module(x[0]), ValueError, r"x: expected shape \(T, N, D=3\), got \(2, 3\)"),
         (lambda: module(x[:, :, :2]), ValueError, "x: expected shape"),
         (lambda: module(x.float()), TypeError, "x: expected float64"),
+        (lambda: module(x, c.state), TypeError, "state.h: expected a Tensor, got ndarray"),
         (lambda: module(x, tuple(state)), TypeError, "state: expected .*State, got tuple"),
         (lambda: module(x[:, :1], state), ValueError, r"state.h: expected shape \(N=1, H=5\)"),
         (
