@@ -129,7 +129,7 @@ def gradient_errors(actual: Gradients[P, S], expected: Gradients[P, S]) -> dict[
 
     Returns
     -------
-    dict of str to float
+    dict
         "params.weight_ih" ..., "x", "state.h" ...
 
     Raises
