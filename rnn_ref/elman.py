@@ -64,8 +64,10 @@ class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
     .. math::
         a_t = W x_t + U h_{t-1} + b, \qquad h_t = f(a_t), \quad f = \tanh \text{ or } \max(0, \cdot)
 
-    Source: Elman (1990), "Finding structure in time"; the chapter's equations are
-    :eq:`eq-elman-preactivation` and :eq:`eq-elman-state`. Same function as ``torch.nn.RNN``.
+    Same function as ``torch.nn.RNN``. Sources: Elman (1990), "Finding structure in time"; for the
+    gradient, Werbos (1990), "Backpropagation through time: what it does and how to do it". The
+    chapter's equations are :eq:`eq-elman-preactivation` and :eq:`eq-elman-state`, and for the
+    gradient :eq:`eq-elman-dh` to :eq:`eq-elman-dx`.
 
     Attributes
     ----------
@@ -100,22 +102,6 @@ class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
         return 1
 
     def step(self, params: ElmanParams, x_t: Array, state: ElmanState) -> ElmanState:
-        """One time step, the chapter's equations one by one.
-
-        Parameters
-        ----------
-        params
-            The layer's parameters.
-        x_t
-            Input at one step, shape (N, D).
-        state
-            Previous state, h of shape (N, H).
-
-        Returns
-        -------
-        ElmanState
-            The new state.
-        """
         self._check_step(params, x_t, state)
         f = tanh if self.nonlinearity == "tanh" else relu
         W, U = params.weight_ih, params.weight_hh
@@ -131,28 +117,6 @@ class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
         state: ElmanState | None = None,
         lengths: Array | None = None,
     ) -> tuple[Array, ElmanState, ElmanCache]:
-        """Run the cell over a batch of sequences.
-
-        Parameters
-        ----------
-        params
-            The layer's parameters.
-        x
-            Input, shape (T, N, D); T may be 0.
-        state
-            Initial state; zeros when absent.
-        lengths
-            Not supported yet: anything but None raises NotImplementedError.
-
-        Returns
-        -------
-        output : Array
-            Hidden states h_1 ... h_T, shape (T, N, H). It shares memory with the cache.
-        final_state : ElmanState
-            h_T, a copy.
-        cache : ElmanCache
-            For :meth:`backward`.
-        """
         state = self._check_forward(params, x, state, lengths)
         f = tanh if self.nonlinearity == "tanh" else relu
         T, N, _ = x.shape
@@ -172,26 +136,6 @@ class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
         d_output: Array,
         d_final_state: ElmanState | None = None,
     ) -> Gradients[ElmanParams, ElmanState]:
-        """Backpropagation through time, derived in the chapter.
-
-        Source: Werbos (1990), "Backpropagation through time: what it does and how to do it".
-
-        Parameters
-        ----------
-        params
-            The parameters that ``forward`` was given.
-        cache
-            The cache that ``forward`` returned.
-        d_output
-            Gradient of the loss in the output, shape (T, N, H).
-        d_final_state
-            Gradient of the loss in the final state, on top of ``d_output[-1]``; zeros when absent.
-
-        Returns
-        -------
-        Gradients
-            Of the parameters, the input and the initial state.
-        """
         dh_next = self._check_backward(params, cache, d_output, d_final_state).h
         W, U = params.weight_ih, params.weight_hh
         x, h_prev, h = cache.x, cache.h[:-1], cache.h[1:]

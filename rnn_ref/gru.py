@@ -86,7 +86,7 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
 
     Source: Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder for
     statistical machine translation". The chapter's equations are :eq:`eq-gru-reset` to
-    :eq:`eq-gru-hidden`.
+    :eq:`eq-gru-hidden`, and for the gradient :eq:`eq-gru-dh` to :eq:`eq-gru-dx`.
 
     Attributes
     ----------
@@ -121,22 +121,6 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
         return 3
 
     def step(self, params: GRUParams, x_t: Array, state: GRUState) -> GRUState:
-        """One time step, the chapter's equations one by one.
-
-        Parameters
-        ----------
-        params
-            The layer's parameters.
-        x_t
-            Input at one step, shape (N, D).
-        state
-            Previous state, h of shape (N, H).
-
-        Returns
-        -------
-        GRUState
-            The new state.
-        """
         self._check_step(params, x_t, state)
         W_r, W_z, W_n = np.split(params.weight_ih, 3)
         U_r, U_z, U_n = np.split(params.weight_hh, 3)
@@ -161,28 +145,6 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
         state: GRUState | None = None,
         lengths: Array | None = None,
     ) -> tuple[Array, GRUState, GRUCache]:
-        """Run the cell over a batch of sequences.
-
-        Parameters
-        ----------
-        params
-            The layer's parameters.
-        x
-            Input, shape (T, N, D); T may be 0.
-        state
-            Initial state; zeros when absent.
-        lengths
-            Not supported yet: anything but None raises NotImplementedError.
-
-        Returns
-        -------
-        output : Array
-            Hidden states h_1 ... h_T, shape (T, N, H). It shares memory with the cache.
-        final_state : GRUState
-            h_T, a copy.
-        cache : GRUCache
-            For :meth:`backward`.
-        """
         state = self._check_forward(params, x, state, lengths)
         (T, N, _), H = x.shape, self.hidden_size
         gates = project(x, params.weight_ih, params.bias_ih)  # W x + b, then r z n in place
@@ -216,24 +178,6 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
         d_output: Array,
         d_final_state: GRUState | None = None,
     ) -> Gradients[GRUParams, GRUState]:
-        """Backpropagation through time, derived in the chapter for both reset forms.
-
-        Parameters
-        ----------
-        params
-            The parameters that ``forward`` was given.
-        cache
-            The cache that ``forward`` returned.
-        d_output
-            Gradient of the loss in the output, shape (T, N, H).
-        d_final_state
-            Gradient of the loss in the final state, on top of ``d_output[-1]``; zeros when absent.
-
-        Returns
-        -------
-        Gradients
-            Of the parameters, the input and the initial state.
-        """
         dh_next = self._check_backward(params, cache, d_output, d_final_state).h
         after, H = self.reset == "after", self.hidden_size
         W, U = params.weight_ih, params.weight_hh

@@ -84,19 +84,72 @@ class Layer(ABC, Generic[P, S, C]):
 
     @abstractmethod
     def step(self, params: P, x_t: Array, state: S) -> S:
-        """One time step, literally as the chapter's equations; slow, and the specification."""
+        """One time step, literally the chapter's equations; slow, and the specification.
+
+        Parameters
+        ----------
+        params
+            The layer's parameters.
+        x_t
+            Input at one step, shape (N, D).
+        state
+            Previous state, each array of shape (N, H).
+
+        Returns
+        -------
+        S
+            The new state.
+        """
 
     @abstractmethod
     def forward(
         self, params: P, x: Array, state: S | None = None, lengths: Array | None = None
     ) -> tuple[Array, S, C]:
-        """All time steps: output (T, N, H), final state, and the cache that ``backward`` needs."""
+        """Run the cell over a batch of sequences.
+
+        Parameters
+        ----------
+        params
+            The layer's parameters.
+        x
+            Input, shape (T, N, D); T may be 0.
+        state
+            Initial state; zeros when absent.
+        lengths
+            Not supported yet: anything but None raises NotImplementedError.
+
+        Returns
+        -------
+        output : Array
+            Hidden states h_1 ... h_T, shape (T, N, H). It shares memory with the cache.
+        final_state : S
+            The state after step T, a copy.
+        cache : C
+            For :meth:`backward`. It shares memory with ``x`` and ``output``: change neither before.
+        """
 
     @abstractmethod
     def backward(
         self, params: P, cache: C, d_output: Array, d_final_state: S | None = None
     ) -> Gradients[P, S]:
-        """Gradients of a loss from its gradients in the output and in the final state."""
+        """Backpropagation through time: the chapter's gradients, summed over steps and rows.
+
+        Parameters
+        ----------
+        params
+            The parameters that ``forward`` was given.
+        cache
+            The cache that ``forward`` returned.
+        d_output
+            Gradient of the loss in the output, shape (T, N, H).
+        d_final_state
+            Gradient of the loss in the final state, on top of ``d_output[-1]``; zeros when absent.
+
+        Returns
+        -------
+        Gradients
+            Of the parameters, the input and the initial state.
+        """
 
     # What every layer gets.
 

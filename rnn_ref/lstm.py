@@ -97,8 +97,10 @@ class LSTM(Layer[LSTMParams, LSTMState, LSTMCache]):
     squashing functions were 2 tanh(x/2) and tanh(x/2), here tanh, as everywhere today); Gers,
     Schmidhuber and Cummins (2000), "Learning to forget" (f); Gers, Schraudolph and Schmidhuber
     (2002), "Learning precise timing with LSTM recurrent networks" (peepholes); Greff et al. (2017),
-    "LSTM: a search space odyssey" (coupling). The chapter's equations are :eq:`eq-lstm-input` to
-    :eq:`eq-lstm-hidden`.
+    "LSTM: a search space odyssey" (coupling). The gradient is the full one, as in Graves and
+    Schmidhuber (2005), "Framewise phoneme classification with bidirectional LSTM"; the paper of
+    1997 truncates it. The chapter's equations are :eq:`eq-lstm-input` to :eq:`eq-lstm-hidden`, and
+    for the gradient :eq:`eq-lstm-dh` to :eq:`eq-lstm-dx`.
 
     Attributes
     ----------
@@ -174,22 +176,6 @@ class LSTM(Layer[LSTMParams, LSTMState, LSTMCache]):
         return p[0], p[1] if self._learns_f else p[0][:0], p[-1]
 
     def step(self, params: LSTMParams, x_t: Array, state: LSTMState) -> LSTMState:
-        """One time step, the chapter's equations one by one.
-
-        Parameters
-        ----------
-        params
-            The layer's parameters.
-        x_t
-            Input at one step, shape (N, D).
-        state
-            Previous state, h and c of shape (N, H).
-
-        Returns
-        -------
-        LSTMState
-            The new state.
-        """
         self._check_step(params, x_t, state)
         W_i, W_f, W_g, W_o = self._by_gate(params.weight_ih)
         U_i, U_f, U_g, U_o = self._by_gate(params.weight_hh)
@@ -216,28 +202,6 @@ class LSTM(Layer[LSTMParams, LSTMState, LSTMCache]):
         state: LSTMState | None = None,
         lengths: Array | None = None,
     ) -> tuple[Array, LSTMState, LSTMCache]:
-        """Run the cell over a batch of sequences.
-
-        Parameters
-        ----------
-        params
-            The layer's parameters.
-        x
-            Input, shape (T, N, D); T may be 0.
-        state
-            Initial state; zeros when absent.
-        lengths
-            Not supported yet: anything but None raises NotImplementedError.
-
-        Returns
-        -------
-        output : Array
-            Hidden states h_1 ... h_T, shape (T, N, H). It shares memory with the cache.
-        final_state : LSTMState
-            h_T and c_T, copies.
-        cache : LSTMCache
-            For :meth:`backward`.
-        """
         state = self._check_forward(params, x, state, lengths)
         T, N, _ = x.shape
         # One array for all gates: the pre-activations at first, turned into i, f, g, o in place.
@@ -280,27 +244,6 @@ class LSTM(Layer[LSTMParams, LSTMState, LSTMCache]):
         d_output: Array,
         d_final_state: LSTMState | None = None,
     ) -> Gradients[LSTMParams, LSTMState]:
-        """Backpropagation through time, derived in the chapter.
-
-        Source: the full gradient, as in Graves and Schmidhuber (2005), "Framewise phoneme
-        classification with bidirectional LSTM"; the paper of 1997 truncates it.
-
-        Parameters
-        ----------
-        params
-            The parameters that ``forward`` was given.
-        cache
-            The cache that ``forward`` returned.
-        d_output
-            Gradient of the loss in the output, shape (T, N, H).
-        d_final_state
-            Gradient of the loss in the final state, on top of ``d_output[-1]``; zeros when absent.
-
-        Returns
-        -------
-        Gradients
-            Of the parameters, the input and the initial state.
-        """
         dh_next, dc_next = self._check_backward(params, cache, d_output, d_final_state)
         W, U, (p_i, p_f, p_o) = params.weight_ih, params.weight_hh, self._peepholes(params)
         x, i, f, g, o, _, tanh_c, _ = cache

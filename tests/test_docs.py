@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 from pathlib import Path
 
@@ -27,3 +28,14 @@ def test_docstrings(name):
 def test_every_layer_has_an_example():
     for layer in (rnn_ref.ElmanRNN, rnn_ref.LSTM, rnn_ref.GRU):
         assert doctest.DocTestFinder().find(layer)[0].examples
+
+
+@pytest.mark.parametrize("name", rnn_ref.__all__)
+def test_every_public_name_is_documented(name):
+    """An override may leave its docstring to the method that it overrides."""
+    thing = getattr(rnn_ref, name)
+    assert inspect.getdoc(thing)
+    if inspect.isclass(thing):
+        public = {k: v for k, v in vars(thing).items() if not k.startswith("_")}
+        methods = [k for k, v in public.items() if callable(v) or isinstance(v, property)]
+        assert [k for k in methods if not inspect.getdoc(getattr(thing, k))] == []
