@@ -1,8 +1,8 @@
 """The tests are tested: each mutant is one plausible mistake, and some test must fail on it.
 
 A mutant is a copy of the package with a few strings replaced, everywhere in one file. The
-contract's own tests are then called on the mutated layers; the mutant is killed by the first that
-fails. Most of the list are mistakes found in public hand-written code.
+contract's tests are then called on its layers, or those of ``test_torch_module`` on its module; the
+mutant is killed by the first that fails. Most of the list are mistakes found in public hand-written code.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 import inspect
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ import pytest
 import test_elman
 import test_gru
 import test_lstm
-from contract import Contract
+import test_torch_module
 
 import rnn_ref
 
@@ -36,7 +37,7 @@ class Mutant(NamedTuple):
     name: str
     file: str
     edits: dict[str, str]
-    cells: tuple[str, ...] = ()  # whose tests see it; the file's own when empty
+    cells: tuple[str, ...] = ()  # whose tests see it, if not the file's own
 
 
 MUTANTS = [
@@ -146,6 +147,16 @@ MUTANTS = [
     Mutant("gru: initial state overwritten", "gru", {"h[0] = state.h": "h[0] = state.h; state.h[:] = 0"}),
     Mutant("gates overflow", "activations", {"    np.multiply(a, 0.5, out=out)\n    np.tanh(out, out=out)\n    out *= 0.5\n    out += 0.5\n    return out": "    np.negative(a, out=out)\n    np.exp(out, out=out)\n    out += 1.0\n    return np.divide(1.0, out, out=out)"}, ("lstm", "gru")),
     Mutant("state of the wrong batch size taken", "layer", {'(("N", batch_size)': '(("N", None)'}, ("elman", "gru")),
+    # The torch module.
+    Mutant("torch: gradients of state and parameters exchanged", "torch_module", {"(*grads.params, *grads.state)": "(*grads.state, *grads.params)"}),
+    Mutant("torch: no gradient of the input", "torch_module", {"return None, torch.from_numpy(grads.x)": "return None, torch.from_numpy(0 * grads.x)"}),
+    Mutant("torch: gradient of the final state ignored", "torch_module", {"d_output.numpy(), d_final)": "d_output.numpy())"}),
+    Mutant("torch: writing into shared memory goes unseen", "torch_module", {"        _ = ctx.saved_tensors  # raises if one of them was modified in place\n": ""}),
+    Mutant("torch: the output is not among what is watched", "torch_module", {"ctx.save_for_backward(x, *flat, results[0])": "ctx.save_for_backward(x, *flat)"}),
+    Mutant("torch: a Hessian of zeros", "torch_module", {"if torch.is_grad_enabled():": "if False:"}),
+    Mutant("torch: parameters share the caller's memory", "torch_module", {"nn.Parameter(torch.tensor(getattr(params, name)))": "nn.Parameter(torch.from_numpy(getattr(params, name)))"}),
+    Mutant("torch: params() shares the module's memory", "torch_module", {"np.array(getattr(self, name).detach().numpy())": "getattr(self, name).detach().numpy()"}),
+    Mutant("torch: any device taken", "torch_module", {'if tensor.device.type != "cpu":': "if False:"}),
 ]  # fmt: skip
 
 
@@ -162,44 +173,58 @@ def load(tmp_path: Path, name: str, mutant: Mutant | None):
     return importlib.import_module(name)
 
 
-def first_failure(package, cells: tuple[str, ...]) -> str | None:
-    """Name of the first test of the contract that fails on the package's layers."""
-    for cell in cells:
-        for original in TESTS[cell].layers:
-            layer = _twin(package, original)
-            for name, test in inspect.getmembers(TESTS[cell], inspect.isfunction):
-                if not name.startswith("test_") or name in (
-                    "test_any_size",
-                    "test_gradcheck_through_torch",
-                ):
-                    continue  # slow, and the rest sees all there is to see
-                for arguments in _arguments(TESTS[cell], test, layer):
-                    try:
-                        test(TESTS[cell](), **arguments)
-                    except BaseException as error:  # pytest's Failed is not an Exception
-                        if isinstance(error, KeyboardInterrupt | SystemExit):
-                            raise
-                        return f"{cell}: {name}"
+def first_failure(package, names: tuple[str, ...]) -> str | None:
+    """Name of the first test that fails on the package: the contract's, or the module's."""
+    for name in names:
+        for test, run in (
+            module_tests(package) if name == "torch_module" else cell_tests(package, name)
+        ):
+            try:
+                run()
+            except BaseException as error:  # pytest's Failed is not an Exception
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    raise
+                return f"{name}: {test}"
     return None
 
 
-def _twin(package, layer):
+def cell_tests(package, cell: str):
+    """The contract's tests on the package's layers, as (name, call without arguments)."""
+    tests = TESTS[cell]
+    slow = {"test_any_size", "test_gradcheck_through_torch"}  # and the rest sees all they see
+    for original in tests.layers:
+        layer = twin(package, original)
+        for name, test in inspect.getmembers(tests, inspect.isfunction):
+            if not name.startswith("test_") or name in slow:
+                continue
+            wanted = inspect.signature(test).parameters
+            if "standard" in wanted and tests.torch_nn(layer) is None:
+                continue
+            chosen = {"standard" if "standard" in wanted else "layer": layer}
+            for more in parametrized(test):
+                yield name, partial(test, tests(), **chosen, **more)
+
+
+def module_tests(package):
+    """The tests of TorchLayer, which have been given the package's one, on its layers."""
+    for original in test_torch_module.LAYERS:
+        for name, test in inspect.getmembers(test_torch_module, inspect.isfunction):
+            if name.startswith("test_"):
+                wanted = inspect.signature(test).parameters
+                chosen = {"layer": twin(package, original)} if "layer" in wanted else {}
+                for more in parametrized(test):
+                    yield name, partial(test, **chosen, **more)
+
+
+def twin(package, layer):
+    """The same layer of another copy of the package."""
     return getattr(package, type(layer).__name__)(**vars(layer))
 
 
-def _arguments(tests: type[Contract], test, layer) -> list[dict]:
-    names = inspect.signature(test).parameters
-    if "standard" in names:
-        if tests.torch_nn(layer) is None:
-            return []
-        chosen = {"standard": layer}
-    else:
-        chosen = {"layer": layer}
+def parametrized(test) -> list[dict]:
+    """The arguments that a mark adds to a test, or none."""
     marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
-    if not marks:
-        return [chosen]
-    argument, values = marks[0].args
-    return [chosen | {argument: value} for value in values]
+    return [{marks[0].args[0]: value} for value in marks[0].args[1]] if marks else [{}]
 
 
 @pytest.fixture
@@ -213,17 +238,23 @@ def importable(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def test_the_unmutated_copy_passes(importable):
+def load_and_test(importable, monkeypatch, name: str, mutant: Mutant | None, names) -> str | None:
+    package = load(importable, name, mutant)
+    module = importlib.import_module(f"{name}.torch_module")
+    monkeypatch.setattr(test_torch_module, "TorchLayer", module.TorchLayer)
+    return first_failure(package, names)
+
+
+def test_the_unmutated_copy_passes(importable, monkeypatch):
     """Otherwise the tests below would prove nothing."""
-    assert first_failure(load(importable, "rnn_ref_copy", None), tuple(TESTS)) is None
+    names = (*TESTS, "torch_module")
+    assert load_and_test(importable, monkeypatch, "rnn_ref_copy", None, names) is None
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_mutant_is_killed(mutant, importable):
+def test_mutant_is_killed(mutant, importable, monkeypatch):
     name = f"rnn_ref_{MUTANTS.index(mutant)}"
-    package = load(importable, name, mutant)
-    killer = first_failure(
-        package, mutant.cells or tuple(c for c in TESTS if c == mutant.file) or tuple(TESTS)
-    )
-    assert killer is not None, "no test of the contract fails on this mutant"
+    own = (mutant.file,) if mutant.file in (*TESTS, "torch_module") else tuple(TESTS)
+    killer = load_and_test(importable, monkeypatch, name, mutant, mutant.cells or own)
+    assert killer is not None, "no test fails on this mutant"
     print(f"killed by {killer}")

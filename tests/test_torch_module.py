@@ -57,7 +57,7 @@ def test_an_optimizer_trains_it(layer):
     """Fit a random target; the loss has to fall by more than half, in float32."""
     rng = np.random.default_rng(0)
     module = TorchLayer(layer, layer.init_params(rng, np.float32))
-    x, target = torch.randn(6, 4, 3), 0.5 * torch.rand(6, 4, 5)
+    x, target = (torch.tensor(rng.uniform(size=(6, 4, k)), dtype=torch.float32) for k in (3, 5))
     optimizer, losses = torch.optim.Adam(module.parameters(), lr=0.03), []
     for _ in range(60):
         optimizer.zero_grad()
