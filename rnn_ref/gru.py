@@ -208,9 +208,12 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
                 dh_next = dh * z[t] + ds * r[t]  # (eq-gru-dh-prev-before)
                 dh_next += da[t, :, : 2 * H] @ U_rz  # (eq-gru-dh-prev-before)
         dW = sum_outer(da, x)  # (eq-gru-dw)
-        dU = sum_outer(du, h_prev)  # (eq-gru-du)
-        if not after:
-            dU[2 * H :] = sum_outer(da_n, r * h_prev)  # (eq-gru-du-n-before)
+        if after:
+            dU = sum_outer(du, h_prev)  # (eq-gru-du)
+        else:
+            dU_rz = sum_outer(da[:, :, : 2 * H], h_prev)  # (eq-gru-du)
+            dU_n = sum_outer(da_n, r * h_prev)  # (eq-gru-du-n-before)
+            dU = np.concatenate([dU_rz, dU_n])
         db_ih, db_hh = da.sum((0, 1)), du.sum((0, 1))  # (eq-gru-db)
         dx = project_back(da, W)  # (eq-gru-dx)
         return Gradients(GRUParams(dW, dU, db_ih, db_hh), dx, GRUState(dh_next))

@@ -265,7 +265,7 @@ class Layer(ABC, Generic[P, S, C]):
 
     def _check_choice(self, name: str, *choices: object) -> None:
         value = getattr(self, name)
-        if not any(value is choice or value == choice for choice in choices):
+        if value not in choices:
             raise ValueError(f"{name}: expected one of {choices}, got {value!r}")
 
 

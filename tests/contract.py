@@ -1,4 +1,4 @@
-"""The contract of DESIGN as tests: what every layer must pass, in every variant and both dtypes.
+"""The contract as tests: what every layer must pass, in every variant and both dtypes.
 
 A cell's test file subclasses :class:`Contract`, lists its variants, and supplies two oracles that
 share no code with ``rnn_ref``: a transcription of the published equations for autograd, and the
