@@ -10,12 +10,14 @@ from .elman import ElmanCache, ElmanParams, ElmanRNN, ElmanState
 from .gru import GRU, GRUCache, GRUParams, GRUState
 from .layer import Gradients, Layer
 from .lstm import LSTM, LSTMCache, LSTMParams, LSTMState
+from .sru import SRU, SRUCache, SRUParams, SRUState, highway_alpha
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GRU",
     "LSTM",
+    "SRU",
     "ElmanCache",
     "ElmanParams",
     "ElmanRNN",
@@ -28,7 +30,11 @@ __all__ = [
     "LSTMParams",
     "LSTMState",
     "Layer",
+    "SRUCache",
+    "SRUParams",
+    "SRUState",
     "gradient_errors",
+    "highway_alpha",
     "numerical_gradient",
     "numerical_gradients",
     "relative_error",

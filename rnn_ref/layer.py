@@ -5,6 +5,7 @@ Letters of shapes: T time steps, N batch rows, D inputs, H hidden units, G gate 
 
 from __future__ import annotations
 
+import math
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -315,6 +316,16 @@ def _check_size(name: str, value: object, smallest: int) -> None:
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
     if value < smallest:
         raise ValueError(f"{name}: expected at least {smallest}, got {value}")
+
+
+def _check_positive(name: str, value: object) -> float:
+    """Check for a positive finite number; return it as Python's float, which keeps float32."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    number = float(value)
+    if not 0.0 < number < math.inf:
+        raise ValueError(f"{name}: expected a positive finite number, got {value}")
+    return number
 
 
 def _check_named_tuple(name: str, value: object, expected: type) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from contract import TOLERANCE, case, errors, run_torch_nn
-from test_elman import TestElmanRNN
-from test_gru import TestGRU
-from test_lstm import TestLSTM
+from contract import TOLERANCE, case, contract_tests, errors, run_torch_nn
 
 SEEDS, T, N = 20, 7, 3
 
@@ -16,7 +13,7 @@ SEEDS, T, N = 20, 7, 3
 def test_table_of_errors(dtype, record_property):
     """All variants, 20 random cases each; the table stands at the end of pytest's output."""
     rows = []
-    for tests in (TestElmanRNN, TestLSTM, TestGRU):
+    for tests in contract_tests().values():
         for layer in tests.layers:
             runs = {"autograd": tests().transcribed(layer)}
             if module := tests.torch_nn(layer):
@@ -26,25 +23,29 @@ def test_table_of_errors(dtype, record_property):
                 for seed in range(SEEDS):
                     for name, error in errors(layer, run, case(layer, seed, dtype, T, N)).items():
                         worst[name] = max(worst.get(name, 0.0), error)
-                rows.append((f"{type(layer).__name__} {_options(layer)}", oracle, worst))
+                rows.append((_name(layer), oracle, worst))
     record_property("table", _table(rows, dtype))
     assert max(max(worst.values()) for _, _, worst in rows) <= TOLERANCE[dtype]
 
 
-def _options(layer) -> str:
-    """The choices that differ from the defaults."""
+def _name(layer) -> str:
+    """The class, the sizes, and the choices that differ from the defaults."""
     defaults = type(layer)(layer.input_size, layer.hidden_size)
-    return " ".join(f"{k}={v}" for k, v in vars(layer).items() if v != getattr(defaults, k))
+    words = [f"{type(layer).__name__}({layer.input_size}, {layer.hidden_size})"]
+    for name, value in vars(layer).items():
+        if value != getattr(defaults, name):
+            words.append(f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}")
+    return " ".join(words)
 
 
 def _table(rows, dtype) -> str:
     columns = list(dict.fromkeys(name for _, _, worst in rows for name in worst))
     lines = [
         f"worst relative error against PyTorch in {np.dtype(dtype)}; "
-        f"{SEEDS} random cases each, T={T}, N={N}, D=3, H=5",
-        f"{'layer':34} {'against':9}" + "".join(f"{name:>13}" for name in columns),
+        f"{SEEDS} random cases each, T={T}, N={N}; D and H in brackets",
+        f"{'layer':52} {'against':9}" + "".join(f"{name:>13}" for name in columns),
     ]
     for layer, oracle, worst in rows:
         cells = (f"{worst[name]:13.0e}" if name in worst else f"{'':>13}" for name in columns)
-        lines.append(f"{layer:34} {oracle:9}" + "".join(cells))
+        lines.append(f"{layer:52} {oracle:9}" + "".join(cells))
     return "\n".join(lines)

@@ -16,19 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import test_elman
-import test_gru
-import test_lstm
 import test_torch_module
+from contract import contract_tests
 
 import rnn_ref
 
 PACKAGE = Path(rnn_ref.__file__).parent
-TESTS = {
-    "elman": test_elman.TestElmanRNN,
-    "lstm": test_lstm.TestLSTM,
-    "gru": test_gru.TestGRU,
-}
+TESTS = contract_tests()
 
 
 class Mutant(NamedTuple):
@@ -107,7 +101,7 @@ MUTANTS = [
     # Backward: the classic mistakes.
     *[
         Mutant(f"{cell}: dh_next not carried", cell, {"dh = d_output[t] + dh_next": "dh = d_output[t]"})
-        for cell in TESTS
+        for cell in ("elman", "lstm", "gru")
     ],
     Mutant("lstm: dc_next not carried", "lstm", {"dc = dc_next + dh": "dc = dh"}),
     *[
@@ -141,6 +135,35 @@ MUTANTS = [
     ],
     Mutant("elman: slope of relu at tanh", "elman", {"tanh_slope(h) if": "relu_slope(h) if"}),
     Mutant("weight gradients averaged, not summed", "layer", {"@ v.reshape(-1, v.shape[-1])": "@ v.reshape(-1, v.shape[-1]) / len(v)"}, ("elman", "lstm", "gru")),
+    # The SRU: its layout, its equations, its gradient.
+    Mutant("sru: blocks u and f exchanged", "sru", {"W_u, W_f, W_r": "W_f, W_u, W_r", "        u, f, r, *s_of_W = np": "        f, u, r, *s_of_W = np", "b[H : 3 * H]": "b[[*range(H), *range(2 * H, 3 * H)]]", "[du, da_f, da_r] +": "[da_f, du, da_r] +"}),
+    Mutant("sru: b_f and b_r exchanged", "sru", {"b_f, b_r =": "b_r, b_f =", "] = params.bias_ih": "] = np.roll(params.bias_ih, H)", "for d in (da_f, da_r)])  # (eq-sru-db)": "for d in (da_r, da_f)])"}),
+    Mutant("sru: v_f and v_r exchanged", "sru", {"v_f, v_r = np": "v_r, v_f = np", "for d in (da_f, da_r)])  # (eq-sru-dv)": "for d in (da_r, da_f)])"}),
+    Mutant("sru: the versions exchanged", "sru", {"self.version == 1": "self.version == 2", "self.version == 2:\n                f[t]": "self.version == 1:\n                f[t]"}),
+    Mutant("sru: the candidate has a bias", "sru", {"b[H : 3 * H]": "b[: 2 * H]"}),
+    Mutant("sru: r fed c_t", "sru", {"        r = sigmoid(x_t @ W_r.T + v_r * c_prev + b_r)  # (eq-sru-reset)\n": "", "(1.0 - f) * u  # (eq-sru-cell)\n": "(1.0 - f) * u\n        r = sigmoid(x_t @ W_r.T + v_r * c + b_r)\n", "r += v_r * c[:-1]": "r += v_r * c[1:]"}),
+    Mutant("sru: f fed c_t's predecessor only in the first step", "sru", {"f[t] += v_f * c[t]": "f[t] += v_f * c[0]"}),
+    Mutant("sru: f inverted", "sru", {"f * c_prev + (1.0 - f) * u": "(1.0 - f) * c_prev + f * u", "c[t + 1] *= f[t]": "c[t + 1] *= 1.0 - f[t]"}),
+    Mutant("sru: the candidate unscaled", "sru", {"(1.0 - f) * u": "u", "c[t + 1] *= f[t]\n": "c[t + 1] = f[t] * c[t]\n", "dc * (1.0 - f)": "dc", "(c_prev - u) * sig": "c_prev * sig"}),
+    Mutant("sru: r and 1 - r exchanged", "sru", {"r * g_c + (1.0 - r) * s": "(1.0 - r) * g_c + r * s", "h[1:] *= r": "h[1:] *= 1.0 - r"}),
+    Mutant("sru: alpha dropped", "sru", {"self.alpha * ": ""}),
+    Mutant("sru: alpha dropped in dx", "sru", {"dx += self.alpha * ds": "dx += ds"}),
+    Mutant("sru: alpha dropped in dW_s", "sru", {"[self.alpha * ds]": "[ds]"}),
+    Mutant("sru: alpha on the whole output", "sru", {"        h[1:] += s\n": "        h[1:] += s\n        h[1:] *= self.alpha\n"}),
+    Mutant("sru: a highway where none is wanted", "sru", {"if not self.highway:": "if False:"}),
+    Mutant("sru: the highway dropped in dx", "sru", {"dx += self.alpha * ds": "dx += 0.0 * ds"}),
+    Mutant("sru: tanh in place of the identity", "sru", {'nonlinearity == "tanh" else c': 'nonlinearity != "tanh" else c'}),
+    Mutant("sru: tanh' taken of c", "sru", {"tanh_slope(g_c)": "tanh_slope(c[1:])"}),
+    Mutant("sru: dc_next not carried", "sru", {"dc[t] += dc_next": "dc[t] += 0.0"}),
+    Mutant("sru: the path through f dropped", "sru", {"f + v_f * c_by_af": "f"}),
+    Mutant("sru: the path through r dropped", "sru", {" + through_r[t]": ""}),
+    Mutant("sru: c_prev and c exchanged in dv", "sru", {"(d * c_prev).sum": "(d * c[1:]).sum"}),
+    Mutant("sru: u and c_prev exchanged in df", "sru", {"(c_prev - u) * sig": "(u - c_prev) * sig"}),
+    Mutant("sru: sigma' of r forgotten", "sru", {"(g_c - s) * sigmoid_slope(r)": "(g_c - s)"}),
+    Mutant("sru: s missing in dr", "sru", {"dh * (g_c - s)": "dh * g_c"}),
+    Mutant("sru: gradient of the final h ignored", "sru", {"dh[-1] += dh_next": "dh[-1] += 0.0"}),
+    Mutant("sru: gradient of the final h handed to the initial h", "sru", {"dh_next = np.zeros_like(dh_next)": "pass"}),
+    Mutant("sru: initial c ignored", "sru", {"h[0], c[0] = state": "h[0], c[0] = state.h, 0.0"}),
     # Types and memory.
     Mutant("lstm: float32 becomes float64", "lstm", {"np.empty((T, N, self.hidden_size), x.dtype)": "np.empty((T, N, self.hidden_size))"}),
     Mutant("elman: one array for both bias gradients", "elman", {"db.copy()": "db"}),

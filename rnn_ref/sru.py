@@ -1,0 +1,311 @@
+"""The Simple Recurrent Unit in both published forms, derived in chapter ``sru``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from .activations import sigmoid, sigmoid_slope, tanh, tanh_slope
+from .layer import (
+    Array,
+    Axis,
+    Gradients,
+    Layer,
+    _check_positive,
+    project,
+    project_back,
+    sum_outer,
+)
+
+
+class SRUParams(NamedTuple):
+    """Parameters of :class:`SRU`. No matrix multiplies the state: there is no ``weight_hh``.
+
+    Attributes
+    ----------
+    weight_ih
+        W_u, W_f, W_r stacked, shape (3H, D); with a highway and D != H also W_s, shape (4H, D).
+    bias_ih
+        b_f, b_r stacked, shape (2H,).
+    weight_ph
+        v_f, v_r stacked, shape (2H,); None in version 1.
+    """
+
+    weight_ih: Array
+    bias_ih: Array
+    weight_ph: Array | None = None
+
+
+class SRUState(NamedTuple):
+    """State of :class:`SRU`.
+
+    Attributes
+    ----------
+    h
+        The last output, shape (N, H). No later step reads it: where T is at least 1, the gradient
+        in the initial h is 0. It is here so that the state of every layer holds its output.
+    c
+        Cell state, shape (N, H), all that the recurrence carries.
+    """
+
+    h: Array
+    c: Array
+
+
+class SRUCache(NamedTuple):
+    """What ``forward`` keeps for ``backward``; change none of it in between.
+
+    Attributes
+    ----------
+    x
+        The input itself, not a copy, shape (T, N, D).
+    u, f, r, s
+        Candidate, forget gate, reset gate and highway term, shape (T, N, H).
+    c
+        Cell states, shape (T+1, N, H); ``c[0]`` is the initial one.
+    g_c
+        g(c), shape (T, N, H): tanh(c), or c itself.
+    h
+        Outputs, shape (T+1, N, H); ``h[0]`` is the initial one and ``h[1:]`` is the output.
+    """
+
+    x: Array
+    u: Array
+    f: Array
+    r: Array
+    s: Array
+    c: Array
+    g_c: Array
+    h: Array
+
+
+@dataclass(frozen=True)
+class SRU(Layer[SRUParams, SRUState, SRUCache]):
+    r"""A recurrence without a matrix: each unit averages its own past and a candidate.
+
+    .. math::
+        u_t &= W_u x_t \\
+        f_t &= \sigma(W_f x_t + v_f \odot c_{t-1} + b_f) \\
+        r_t &= \sigma(W_r x_t + v_r \odot c_{t-1} + b_r) \\
+        c_t &= f_t \odot c_{t-1} + (1-f_t) \odot u_t \\
+        s_t &= \alpha x_t \quad\text{or, where } D \ne H,\quad \alpha W_s x_t \\
+        h_t &= r_t \odot g(c_t) + (1-r_t) \odot s_t
+
+    Version 1 has no v. All matrix products are of the input, so one product serves all steps and
+    what is left of the loop over time is elementwise.
+
+    Notes
+    -----
+    Lei et al. (2018), "Simple recurrent units for highly parallelizable recurrence"; version 1 is
+    the first version of that paper, arXiv 1709.02755v1. The paper's g is the identity in version 2.
+    The authors' package applies alpha only where D = H. The chapter's equations are
+    :eq:`eq-sru-candidate` to :eq:`eq-sru-hidden`, and for the gradient :eq:`eq-sru-dh` to
+    :eq:`eq-sru-dx`.
+
+    Attributes
+    ----------
+    input_size, hidden_size
+        D and H.
+    version
+        2, or 1 for gates that do not see the cell state.
+    nonlinearity
+        g, "identity" or "tanh".
+    highway
+        False for s = 0: no path from the input around the cell.
+    alpha
+        Factor of the highway term, positive; see :func:`highway_alpha`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = SRU(input_size=3, hidden_size=5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, final_state, cache = layer.forward(params, np.ones((4, 2, 3)))
+    >>> output.shape, final_state.c.shape, params.weight_ih.shape
+    ((4, 2, 5), (2, 5), (20, 3))
+    """
+
+    version: Literal[1, 2] = 2
+    nonlinearity: Literal["identity", "tanh"] = "identity"
+    highway: bool = True
+    alpha: float = 1.0
+
+    params_type: ClassVar[type] = SRUParams
+    state_type: ClassVar[type] = SRUState
+    cache_type: ClassVar[type] = SRUCache
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_choice("version", 1, 2)
+        self._check_choice("nonlinearity", "identity", "tanh")
+        self._check_choice("highway", True, False)
+        object.__setattr__(self, "alpha", _check_positive("alpha", self.alpha))
+        if self.alpha != 1.0 and not self.highway:
+            raise ValueError(
+                f"alpha: expected 1 together with highway=False, got {self.alpha}; "
+                "there is no highway term to scale"
+            )
+
+    @property
+    def _has_W_s(self) -> bool:
+        """Whether the highway needs a matrix of its own."""
+        return self.highway and self.input_size != self.hidden_size
+
+    @property
+    def gates(self) -> int:
+        """G = 3, the blocks u, f and r, or 4 with s."""
+        return 4 if self._has_W_s else 3
+
+    def param_axes(self) -> dict[str, tuple[Axis, ...]]:
+        """Names and shapes of the parameters; ``weight_ph`` only in version 2."""
+        D, H, G = self.input_size, self.hidden_size, self.gates
+        axes: dict[str, tuple[Axis, ...]] = {
+            "weight_ih": ((f"{G}H", G * H), ("D", D)),
+            "bias_ih": (("2H", 2 * H),),
+        }
+        if self.version == 2:
+            axes["weight_ph"] = (("2H", 2 * H),)
+        return axes
+
+    def _peepholes(self, params: SRUParams) -> tuple[Array, Array]:
+        """v_f, v_r; zeros in version 1."""
+        if params.weight_ph is None:
+            zeros = np.zeros(self.hidden_size, params.weight_ih.dtype)
+            return zeros, zeros
+        v_f, v_r = np.split(params.weight_ph, 2)
+        return v_f, v_r
+
+    def step(self, params: SRUParams, x_t: Array, state: SRUState) -> SRUState:
+        self._check_step(params, x_t, state)
+        W_u, W_f, W_r, *W_s = np.split(params.weight_ih, self.gates)
+        b_f, b_r = np.split(params.bias_ih, 2)
+        v_f, v_r = self._peepholes(params)
+        c_prev = state.c
+        u = x_t @ W_u.T  # (eq-sru-candidate)
+        f = sigmoid(x_t @ W_f.T + v_f * c_prev + b_f)  # (eq-sru-forget)
+        r = sigmoid(x_t @ W_r.T + v_r * c_prev + b_r)  # (eq-sru-reset)
+        c = f * c_prev + (1.0 - f) * u  # (eq-sru-cell)
+        g_c = tanh(c) if self.nonlinearity == "tanh" else c  # (eq-sru-g)
+        if not self.highway:
+            s = np.zeros_like(c)  # (eq-sru-no-highway)
+        elif self._has_W_s:
+            s = self.alpha * (x_t @ W_s[0].T)  # (eq-sru-highway-matrix)
+        else:
+            s = self.alpha * x_t  # (eq-sru-highway)
+        h = r * g_c + (1.0 - r) * s  # (eq-sru-hidden)
+        return SRUState(h, c)
+
+    def forward(
+        self,
+        params: SRUParams,
+        x: Array,
+        state: SRUState | None = None,
+        lengths: Array | None = None,
+    ) -> tuple[Array, SRUState, SRUCache]:
+        state = self._check_forward(params, x, state, lengths)
+        (T, N, _), H = x.shape, self.hidden_size
+        b = np.zeros(self.gates * H, x.dtype)
+        b[H : 3 * H] = params.bias_ih
+        u, f, r, *s_of_W = np.split(project(x, params.weight_ih, b), self.gates, axis=2)
+        v_f, v_r = self._peepholes(params)
+        h, c = (np.empty((T + 1, N, H), x.dtype) for _ in range(2))
+        h[0], c[0] = state
+        if self.version == 1:  # f waits for nothing: all steps at once
+            sigmoid(f, out=f)
+        for t in range(T):
+            if self.version == 2:
+                f[t] += v_f * c[t]
+                sigmoid(f[t], out=f[t])
+            np.subtract(c[t], u[t], out=c[t + 1])  # f c + (1-f) u = u + f (c - u)
+            c[t + 1] *= f[t]
+            c[t + 1] += u[t]
+        # Nothing below is read by a later step: all steps at once again.
+        if self.version == 2:
+            r += v_r * c[:-1]
+        sigmoid(r, out=r)
+        g_c = tanh(c[1:]) if self.nonlinearity == "tanh" else c[1:]
+        s = self._highway(x, s_of_W[0] if s_of_W else None)
+        np.subtract(g_c, s, out=h[1:])  # r g + (1-r) s = s + r (g - s)
+        h[1:] *= r
+        h[1:] += s
+        return h[1:], SRUState(h[T].copy(), c[T].copy()), SRUCache(x, u, f, r, s, c, g_c, h)
+
+    def _highway(self, x: Array, s_of_W: Array | None) -> Array:
+        """The highway term s for all steps; ``s_of_W`` holds ``W_s x`` where there is a W_s."""
+        if not self.highway:  # a single 0, seen through a window of shape (T, N, H)
+            return np.broadcast_to(np.zeros((), x.dtype), (*x.shape[:2], self.hidden_size))
+        s = x if s_of_W is None else s_of_W
+        return s if self.alpha == 1.0 else self.alpha * s
+
+    def backward(
+        self,
+        params: SRUParams,
+        cache: SRUCache,
+        d_output: Array,
+        d_final_state: SRUState | None = None,
+    ) -> Gradients[SRUParams, SRUState]:
+        dh_next, dc_next = self._check_backward(params, cache, d_output, d_final_state)
+        W, (v_f, v_r) = params.weight_ih, self._peepholes(params)
+        x, u, f, r, s, c, g_c, _ = cache
+        c_prev = c[:-1]
+        dh = d_output.copy()  # (eq-sru-dh)
+        if len(x):  # the last output is the final state's h as well, and no step reads an h
+            dh[-1] += dh_next  # (eq-sru-dh)
+            dh_next = np.zeros_like(dh_next)
+        # All that does not wait for the recursion, for all steps in one pass.
+        da_r = dh * (g_c - s) * sigmoid_slope(r)  # (eq-sru-da-r)
+        ds = dh * (1.0 - r)  # (eq-sru-ds)
+        h_by_c = r * tanh_slope(g_c) if self.nonlinearity == "tanh" else r  # (eq-sru-h-by-c)
+        c_by_af = (c_prev - u) * sigmoid_slope(f)  # (eq-sru-c-by-af)
+        c_by_c_prev = f + v_f * c_by_af  # (eq-sru-c-by-c-prev)
+        dc = dh * h_by_c  # (eq-sru-dc)
+        through_r = v_r * da_r  # (eq-sru-dc-prev)
+        for t in reversed(range(len(x))):
+            dc[t] += dc_next  # (eq-sru-dc)
+            dc_next = dc[t] * c_by_c_prev[t] + through_r[t]  # (eq-sru-dc-prev)
+        da_f = dc * c_by_af  # (eq-sru-da-f)
+        du = dc * (1.0 - f)  # (eq-sru-du)
+        blocks = [du, da_f, da_r] + [self.alpha * ds] * self._has_W_s
+        da = np.concatenate(blocks, axis=2)
+        dW = sum_outer(da, x)  # (eq-sru-dw)
+        dx = project_back(da, W)  # (eq-sru-dx)
+        if self.highway and not self._has_W_s:
+            dx += self.alpha * ds  # (eq-sru-dx)
+        db = np.concatenate([d.sum((0, 1)) for d in (da_f, da_r)])  # (eq-sru-db)
+        dv = None
+        if self.version == 2:
+            dv = np.concatenate([(d * c_prev).sum((0, 1)) for d in (da_f, da_r)])  # (eq-sru-dv)
+        return Gradients(SRUParams(dW, db, dv), dx, SRUState(dh_next, dc_next))
+
+
+def highway_alpha(bias: float) -> float:
+    r"""The highway's factor :math:`\alpha = \sqrt{1 + 2 e^b}`, which keeps the signal's variance.
+
+    It suits the start of training, where every b_r is ``bias`` (Lei et al., 2018).
+
+    Parameters
+    ----------
+    bias
+        The initial value of b_r.
+
+    Returns
+    -------
+    float
+        For the field ``alpha`` of :class:`SRU`.
+
+    Raises
+    ------
+    ValueError
+        ``bias`` is not finite, or so large that alpha overflows.
+
+    Examples
+    --------
+    >>> round(highway_alpha(0.0), 6)
+    1.732051
+    """
+    if not -math.inf < bias < 700.0:
+        raise ValueError(f"bias: expected a finite number below 700, got {bias}")
+    return math.sqrt(1.0 + 2.0 * math.exp(bias))
