@@ -10,14 +10,19 @@ from .elman import ElmanCache, ElmanParams, ElmanRNN, ElmanState
 from .gru import GRU, GRUCache, GRUParams, GRUState
 from .layer import Gradients, Layer
 from .lstm import LSTM, LSTMCache, LSTMParams, LSTMState
+from .mlp import MLP, MLPParams
 from .sru import SRU, SRUCache, SRUParams, SRUState, highway_alpha
+from .vrnn import VRNN, Elbo, Sample, VRNNCache, VRNNParams
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GRU",
     "LSTM",
+    "MLP",
     "SRU",
+    "VRNN",
+    "Elbo",
     "ElmanCache",
     "ElmanParams",
     "ElmanRNN",
@@ -30,9 +35,13 @@ __all__ = [
     "LSTMParams",
     "LSTMState",
     "Layer",
+    "MLPParams",
     "SRUCache",
     "SRUParams",
     "SRUState",
+    "Sample",
+    "VRNNCache",
+    "VRNNParams",
     "gradient_errors",
     "highway_alpha",
     "numerical_gradient",

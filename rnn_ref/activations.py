@@ -69,7 +69,25 @@ def relu(a: Array, out: Array | None = None) -> Array:
     return np.maximum(a, 0.0, out=out)
 
 
-# The three derivatives below take the function's *value*, not its argument: backward has the value
+def softplus(a: Array) -> Array:
+    r"""Smooth rectifier :math:`\log(1+e^a) = \max(0, a) + \log(1+e^{-|a|})`.
+
+    The second form cannot overflow, and keeps the tail :math:`e^a` of very negative a.
+
+    Parameters
+    ----------
+    a
+        Any shape.
+
+    Returns
+    -------
+    Array
+        Shape and dtype of ``a``.
+    """
+    return np.maximum(a, 0.0) + np.log1p(np.exp(-np.abs(a)))
+
+
+# The derivatives below take the function's *value*, not its argument: backward has the value
 # in its cache. Passing the argument instead is a classic mistake, and so is applying them twice.
 
 
@@ -86,3 +104,8 @@ def tanh_slope(y: Array) -> Array:
 def relu_slope(y: Array) -> Array:
     """Derivative of the rectifier from its value: 1 where ``y > 0``, else 0 (as in PyTorch)."""
     return (y > 0.0).astype(y.dtype)
+
+
+def softplus_slope(y: Array) -> Array:
+    r"""Derivative of softplus from its value: :math:`\sigma(a) = 1-e^{-y}`."""
+    return -np.expm1(-y)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from .layer import Array, Gradients, Layer
+from .tree import named_arrays
 
 P = TypeVar("P", bound=tuple[Any, ...])
 S = TypeVar("S", bound=tuple[Any, ...])
@@ -148,8 +149,7 @@ def gradient_errors(actual: Gradients[P, S], expected: Gradients[P, S]) -> dict[
 def _by_name(grads: Any) -> dict[str, Array]:
     if not isinstance(grads, Gradients):
         raise TypeError(f"expected Gradients, got {type(grads).__name__}")
-    found = {f"params.{k}": v for k, v in grads.params._asdict().items() if v is not None}
-    return found | {"x": grads.x} | {f"state.{k}": v for k, v in grads.state._asdict().items()}
+    return named_arrays(grads)
 
 
 def relative_error(actual: Array, expected: Array) -> float:

@@ -175,8 +175,7 @@ class Layer(ABC, Generic[P, S, C]):
         P
             The layer's parameters, a NamedTuple.
         """
-        if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
+        _check_rng(rng)
         dtype, bound = _float_dtype(dtype), self.hidden_size**-0.5
         return cast(
             P,
@@ -265,9 +264,7 @@ class Layer(ABC, Generic[P, S, C]):
             _check_array(f"{name}.{field}", value, axes, dtype)
 
     def _check_choice(self, name: str, *choices: object) -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            raise ValueError(f"{name}: expected one of {choices}, got {value!r}")
+        _check_choice_of(name, getattr(self, name), *choices)
 
 
 # Algebra that every cell uses.
@@ -316,6 +313,16 @@ def _check_size(name: str, value: object, smallest: int) -> None:
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
     if value < smallest:
         raise ValueError(f"{name}: expected at least {smallest}, got {value}")
+
+
+def _check_rng(rng: object) -> None:
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
+
+
+def _check_choice_of(name: str, value: object, *choices: object) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {choices}, got {value!r}")
 
 
 def _check_positive(name: str, value: object) -> float:

@@ -268,7 +268,7 @@ class SRU(Layer[SRUParams, SRUState, SRUCache]):
             dc_next = dc[t] * c_by_c_prev[t] + through_r[t]  # (eq-sru-dc-prev)
         da_f = dc * c_by_af  # (eq-sru-da-f)
         du = dc * (1.0 - f)  # (eq-sru-du)
-        blocks = [du, da_f, da_r] + [self.alpha * ds] * self._has_W_s
+        blocks = [du, da_f, da_r] + [self.alpha * ds] * self._has_W_s  # (eq-sru-dw)
         da = np.concatenate(blocks, axis=2)
         dW = sum_outer(da, x)  # (eq-sru-dw)
         dx = project_back(da, W)  # (eq-sru-dx)

@@ -1,0 +1,76 @@
+"""Arrays inside nested tuples, such as the parameters of a model, by name and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+from .layer import Array
+
+Tree = TypeVar("Tree")  # an array, None, or a tuple or NamedTuple of trees
+
+
+def named_arrays(tree: Any, prefix: str = "") -> dict[str, Array]:
+    """The arrays of a tree by name, depth first; what is None has no name.
+
+    Parameters
+    ----------
+    tree
+        Tuples and NamedTuples, nested, of arrays and None.
+    prefix
+        Put before every name.
+
+    Returns
+    -------
+    dict
+        Fields' names and positions joined by dots: "prior.weights.0".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU
+    >>> list(named_arrays(GRU(3, 5).init_params(np.random.default_rng(0)), "params."))
+    ['params.weight_ih', 'params.weight_hh', 'params.bias_ih', 'params.bias_hh']
+    """
+    if tree is None:
+        return {}
+    if not isinstance(tree, tuple):
+        return {prefix.removesuffix("."): tree}
+    found: dict[str, Array] = {}
+    for name, value in zip(field_names(tree), tree, strict=True):
+        found |= named_arrays(value, f"{prefix}{name}.")
+    return found
+
+
+def map_arrays(f: Callable[..., Array], tree: Tree, *others: Tree) -> Tree:
+    """Apply ``f`` to the arrays that stand in the same place of trees of one form.
+
+    Parameters
+    ----------
+    f
+        Takes one array of each tree, returns an array.
+    tree, others
+        The trees.
+
+    Returns
+    -------
+    Tree
+        Of the form of the first.
+    """
+    if tree is None:
+        return tree
+    if not isinstance(tree, tuple):
+        return cast(Tree, f(tree, *others))
+    rest = cast("tuple[tuple[Any, ...], ...]", others)
+    values = [map_arrays(f, *parts) for parts in zip(tree, *rest, strict=True)]
+    return cast(Tree, _like(tree, values))
+
+
+def field_names(tree: tuple[Any, ...]) -> Iterable[str]:
+    """Names of the parts of a tuple: a NamedTuple's fields, or positions."""
+    return getattr(tree, "_fields", None) or map(str, range(len(tree)))
+
+
+def _like(tree: tuple[Any, ...], values: list[Any]) -> tuple[Any, ...]:
+    """A tuple of the type of ``tree``."""
+    return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
