@@ -1,8 +1,10 @@
-"""Any layer as a ``torch.nn.Module``: torch's losses, optimizers and checkpoints, our gradients."""
+"""Layers and models as ``torch.nn.Module``: torch's losses and optimizers, our gradients."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,45 +16,69 @@ except ModuleNotFoundError as error:
     ) from error
 from torch import Tensor, nn
 
-from .layer import Layer
+from .layer import Array, Layer
+from .tree import field_names, map_arrays, named_arrays
+from .vrnn import VRNN
+
+Back: TypeAlias = Callable[..., Iterable[Array | None]]
+Run: TypeAlias = Callable[..., tuple[Iterable[Array], Back]]
 
 
-class _LayerFunction(torch.autograd.Function):
-    """``layer.forward`` and ``layer.backward`` as one node of torch's graph; no array is copied.
+class _Function(torch.autograd.Function):
+    """A pair of hand-derived functions as one node of torch's graph; no array is copied.
 
-    Tensors come and go as one flat list, params then state, because autograd sees only flat lists.
+    ``run(*arrays)`` returns its results, arrays again, and the function that turns their gradients
+    into those of the arguments. Everything is one flat list: autograd sees no other.
     """
 
     @staticmethod
-    def forward(ctx: Any, layer: Layer[Any, Any, Any], x: Tensor, *flat: Tensor) -> Any:
-        arrays = [tensor.detach().numpy() for tensor in flat]
-        split = len(layer.param_axes())
-        params, state = layer.params_type(*arrays[:split]), layer.state_type(*arrays[split:])
-        output, final_state, ctx.cache = layer.forward(params, x.detach().numpy(), state)
-        ctx.layer, ctx.params = layer, params
-        results = torch.from_numpy(output), *map(torch.from_numpy, final_state)
+    def forward(ctx: Any, run: Run, *flat: Tensor) -> Any:
+        arrays, ctx.back = run(*(tensor.detach().numpy() for tensor in flat))
+        results = tuple(map(torch.from_numpy, arrays))
         # The cache shares memory with these tensors. Saving them lets autograd see it, and refuse
         # to go on, when somebody writes into one of them before backward.
-        ctx.save_for_backward(x, *flat, results[0])
+        ctx.save_for_backward(*flat, results[0])
         return results
 
     @staticmethod
-    def backward(ctx: Any, d_output: Tensor, *d_final_state: Tensor) -> Any:
+    def backward(ctx: Any, *d_results: Tensor) -> Any:
         # Under create_graph=True torch would go on to differentiate what follows, and would find
         # nothing to differentiate: second derivatives would silently be 0.
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "TorchLayer: second derivatives are not available; call backward or grad "
-                "without create_graph=True"
+                "rnn_ref.torch_module: second derivatives are not available; call backward or "
+                "grad without create_graph=True"
             )
         _ = ctx.saved_tensors  # raises if one of them was modified in place
-        d_final = ctx.layer.state_type(*(d.numpy() for d in d_final_state))
-        grads = ctx.layer.backward(ctx.params, ctx.cache, d_output.numpy(), d_final)
-        flat = (g for g in (*grads.params, *grads.state) if g is not None)
-        return None, torch.from_numpy(grads.x), *map(torch.from_numpy, flat)
+        grads = ctx.back(*(d.numpy() for d in d_results))
+        return None, *(None if g is None else torch.from_numpy(g) for g in grads)
 
 
-class TorchLayer(nn.Module):
+class _Module(nn.Module):
+    """The parameters of a layer or a model, under their own names, copied."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__()
+        self._names = list(named_arrays(params))
+        self._form = map_arrays(lambda _: np.zeros(0), params)  # its nesting, without the arrays
+        _register(self, params)
+
+    def _weights(self) -> list[Tensor]:
+        """The parameters in the order of the tree."""
+        return [attrgetter(name)(self) for name in self._names]
+
+    def params(self) -> Any:
+        """The parameters in the NamedTuple they came in, as arrays, copied.
+
+        Returns
+        -------
+        NamedTuple of Array
+            Of the layer's or the model's type of parameters.
+        """
+        return _filled(self._form, [np.array(w.detach().numpy()) for w in self._weights()])
+
+
+class TorchLayer(_Module):
     """A layer with its parameters, as a module: ``output, final_state = module(x, state)``.
 
     The parameters carry the names of the layer's own (``weight_ih``, ``weight_hh`` ...). Runs on
@@ -83,11 +109,9 @@ class TorchLayer(nn.Module):
     """
 
     def __init__(self, layer: Layer[Any, Any, Any], params: Any) -> None:
-        super().__init__()
         layer._check_params(params)
+        super().__init__(params)
         self.layer = layer
-        for name in layer.param_axes():
-            self.register_parameter(name, nn.Parameter(torch.tensor(getattr(params, name))))
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Run the layer.
@@ -106,45 +130,147 @@ class TorchLayer(nn.Module):
         final_state : NamedTuple of Tensor
             Of the layer's ``state_type``.
         """
-        flat = [cast(Tensor, getattr(self, name)) for name in self.layer.param_axes()]
-        if not isinstance(x, Tensor):
-            raise TypeError(f"x: expected a Tensor, got {type(x).__name__}")
-        if state is None:
-            if x.ndim != 3:
-                D = self.layer.input_size
-                raise ValueError(f"x: expected shape (T, N, D={D}), got {tuple(x.shape)}")
-            zeros = torch.zeros(x.shape[1], self.layer.hidden_size, dtype=flat[0].dtype)
-            state = self.layer.state_type(*(zeros for _ in self.layer.state_type._fields))
-        elif not isinstance(state, self.layer.state_type):
-            raise TypeError(
-                f"state: expected {self.layer.state_type.__name__}, got {type(state).__name__}"
-            )
-        named = {f"state.{field}": tensor for field, tensor in state._asdict().items()}
-        for name, tensor in {"x": x, **named}.items():
-            if not isinstance(tensor, Tensor):
-                raise TypeError(f"{name}: expected a Tensor, got {type(tensor).__name__}")
-            if tensor.device.type != "cpu":
-                raise ValueError(
-                    f"{name}: expected a tensor on the CPU, got one on {tensor.device}"
-                )
-        output, *final_state = _LayerFunction.apply(self.layer, x, *flat, *state)  # type: ignore[no-untyped-call]
-        return output, self.layer.state_type(*final_state)
+        layer, weights = self.layer, self._weights()
+        _check_tensors(x=x)
+        _check_time_major(x, layer.input_size)
+        state = _tensor_state(layer, state, x)
 
-    def params(self) -> Any:
-        """The parameters as the layer's own NamedTuple of arrays, copied.
+        def run(x: Array, *arrays: Array) -> tuple[list[Array], Back]:
+            params, state = _filled((self._form, form), arrays)
+            output, final_state, cache = layer.forward(params, x, state)
 
-        Returns
-        -------
-        NamedTuple of Array
-            Of the layer's ``params_type``.
-        """
-        return self.layer.params_type(
-            **{
-                name: np.array(getattr(self, name).detach().numpy())
-                for name in self.layer.param_axes()
-            }
-        )
+            def back(d_output: Array, *d_final_state: Array) -> list[Array]:
+                d_final = layer.state_type(*d_final_state)
+                grads = layer.backward(params, cache, d_output, d_final)
+                return [grads.x, *named_arrays(grads.params).values(), *grads.state]
+
+            return [output, *final_state], back
+
+        form = map_arrays(lambda _: np.zeros(0), state)
+        output, *final_state = _Function.apply(run, x, *weights, *state)  # type: ignore[no-untyped-call]
+        return output, layer.state_type(*final_state)
 
     def extra_repr(self) -> str:
         """The layer, shown inside the module's ``repr``."""
         return repr(self.layer)
+
+
+class TorchVRNN(_Module):
+    """A variational RNN with its parameters: ``kl, nll, final_state = module(x, noise)``.
+
+    Their sum over time is minus the bound, the loss of each row. The parameters carry the names of
+    the model's own (``encoder.weights.0`` ...). On the CPU, first derivatives only.
+
+    Parameters
+    ----------
+    model
+        The model.
+    params
+        Its parameters as arrays; they are copied.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The parameters do not fit the model, or in ``forward``, a tensor does not.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from rnn_ref import GRU, VRNN
+    >>> model = VRNN(input_size=3, latent_size=2, feature_size=8, layer=GRU(16, 5))
+    >>> params = model.init_params(np.random.default_rng(0), np.float32)
+    >>> module = TorchVRNN(model, params)
+    >>> kl, nll, final_state = module(torch.ones(4, 6, 3), noise=torch.randn(4, 6, 2))
+    >>> (kl + nll).sum(0).mean().backward()
+    >>> module.encoder.weights.get_parameter("0").grad.shape
+    torch.Size([8, 13])
+    """
+
+    def __init__(self, model: VRNN, params: Any) -> None:
+        model._check_params(params)
+        super().__init__(params)
+        self.model = model
+
+    def forward(self, x: Tensor, noise: Tensor, state: Any = None) -> tuple[Tensor, Tensor, Any]:
+        """The two terms of the bound at each step.
+
+        Parameters
+        ----------
+        x
+            Observations, shape (T, N, D), dtype of the parameters.
+        noise
+            Standard normal noise, shape (T, N, Z); no gradient is computed for it.
+        state
+            The layer's initial state, a NamedTuple of tensors; zeros when absent.
+
+        Returns
+        -------
+        kl, nll : Tensor
+            Shape (T, N), in nats.
+        final_state : NamedTuple of Tensor
+            Of the layer's ``state_type``.
+        """
+        model, weights = self.model, self._weights()
+        _check_tensors(x=x, noise=noise)
+        _check_time_major(x, model.input_size)
+        state = _tensor_state(model.layer, state, x)
+
+        def run(x: Array, noise: Array, *arrays: Array) -> tuple[list[Array], Back]:
+            params, state = _filled((self._form, form), arrays)
+            _, kl, nll, final_state, cache = model.elbo(params, x, noise, state)
+
+            def back(d_kl: Array, d_nll: Array, *d_final_state: Array) -> list[Array | None]:
+                d_final = model.layer.state_type(*d_final_state)
+                grads = model.elbo_backward(params, cache, d_kl, d_nll, d_final)
+                return [grads.x, None, *named_arrays(grads.params).values(), *grads.state]
+
+            return [kl, nll, *final_state], back
+
+        form = map_arrays(lambda _: np.zeros(0), state)
+        kl, nll, *final_state = _Function.apply(run, x, noise, *weights, *state)  # type: ignore[no-untyped-call]
+        return kl, nll, model.layer.state_type(*final_state)
+
+    def extra_repr(self) -> str:
+        """The model, shown inside the module's ``repr``."""
+        return repr(self.model)
+
+
+def _register(module: nn.Module, tree: tuple[Any, ...]) -> None:
+    """Make a parameter of every array and a module of every tuple in a tree."""
+    for name, value in zip(field_names(tree), tree, strict=True):
+        if isinstance(value, tuple):
+            child = nn.Module()
+            _register(child, value)
+            module.add_module(name, child)
+        elif value is not None:
+            module.register_parameter(name, nn.Parameter(torch.tensor(value)))
+
+
+def _filled(form: Any, arrays: Iterable[Array]) -> Any:
+    """The flat list of arrays in the nesting of ``form``."""
+    rest = iter(arrays)
+    return map_arrays(lambda _: next(rest), form)
+
+
+def _tensor_state(layer: Layer[Any, Any, Any], state: Any, x: Tensor) -> Any:
+    """The initial state as tensors; zeros where None is given."""
+    if state is None:
+        zeros = torch.zeros(x.shape[1], layer.hidden_size, dtype=x.dtype)
+        return layer.state_type(*(zeros for _ in layer.state_type._fields))
+    if not isinstance(state, layer.state_type):
+        raise TypeError(f"state: expected {layer.state_type.__name__}, got {type(state).__name__}")
+    _check_tensors(**{f"state.{field}": value for field, value in state._asdict().items()})
+    return state
+
+
+def _check_tensors(**named: object) -> None:
+    for name, tensor in named.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name}: expected a Tensor, got {type(tensor).__name__}")
+        if tensor.device.type != "cpu":
+            raise ValueError(f"{name}: expected a tensor on the CPU, got one on {tensor.device}")
+
+
+def _check_time_major(x: Tensor, D: int) -> None:
+    if x.ndim != 3:
+        raise ValueError(f"x: expected shape (T, N, D={D}), got {tuple(x.shape)}")

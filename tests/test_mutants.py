@@ -1,14 +1,15 @@
 """The tests are tested: each mutant is one plausible mistake, and some test must fail on it.
 
 A mutant is a copy of the package with a few strings replaced, everywhere in one file. The
-contract's tests are then called on its layers, or those of ``test_torch_module`` on its module; the
-mutant is killed by the first that fails. Most of the list are mistakes found in public hand-written code.
+contract's tests are then called on its layers, those of ``test_torch_module`` on its modules, those
+of ``test_vrnn`` on its models; the mutant is killed by the first that fails. Most of the list are mistakes found in public hand-written code.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import shutil
 import sys
 from functools import partial
@@ -17,12 +18,14 @@ from typing import NamedTuple
 
 import pytest
 import test_torch_module
+import test_vrnn
 from contract import contract_tests
 
 import rnn_ref
 
 PACKAGE = Path(rnn_ref.__file__).parent
 TESTS = contract_tests()
+VRNN_FILES = ("vrnn", "mlp", "distributions")
 
 
 class Mutant(NamedTuple):
@@ -171,15 +174,68 @@ MUTANTS = [
     Mutant("gates overflow", "activations", {"    np.multiply(a, 0.5, out=out)\n    np.tanh(out, out=out)\n    out *= 0.5\n    out += 0.5\n    return out": "    np.negative(a, out=out)\n    np.exp(out, out=out)\n    out += 1.0\n    return np.divide(1.0, out, out=out)"}, ("lstm", "gru")),
     Mutant("state of the wrong batch size taken", "layer", {'(("N", batch_size)': '(("N", None)'}, ("elman", "gru")),
     # The torch module.
-    Mutant("torch: gradients of state and parameters exchanged", "torch_module", {"(*grads.params, *grads.state)": "(*grads.state, *grads.params)"}),
-    Mutant("torch: no gradient of the input", "torch_module", {"return None, torch.from_numpy(grads.x)": "return None, torch.from_numpy(0 * grads.x)"}),
-    Mutant("torch: gradient of the final state ignored", "torch_module", {"d_output.numpy(), d_final)": "d_output.numpy())"}),
+    Mutant("torch: gradients of state and parameters exchanged", "torch_module", {"return [grads.x, *named_arrays(grads.params).values(), *grads.state]": "return [grads.x, *grads.state, *named_arrays(grads.params).values()]"}),
+    Mutant("torch: no gradient of the input", "torch_module", {"return [grads.x, *named": "return [0 * grads.x, *named"}),
+    Mutant("torch: gradient of the final state ignored", "torch_module", {"cache, d_output, d_final)": "cache, d_output)"}),
     Mutant("torch: writing into shared memory goes unseen", "torch_module", {"        _ = ctx.saved_tensors  # raises if one of them was modified in place\n": ""}),
-    Mutant("torch: the output is not among what is watched", "torch_module", {"ctx.save_for_backward(x, *flat, results[0])": "ctx.save_for_backward(x, *flat)"}),
+    Mutant("torch: the output is not among what is watched", "torch_module", {"ctx.save_for_backward(*flat, results[0])": "ctx.save_for_backward(*flat)"}),
     Mutant("torch: a Hessian of zeros", "torch_module", {"if torch.is_grad_enabled():": "if False:"}),
-    Mutant("torch: parameters share the caller's memory", "torch_module", {"nn.Parameter(torch.tensor(getattr(params, name)))": "nn.Parameter(torch.from_numpy(getattr(params, name)))"}),
-    Mutant("torch: params() shares the module's memory", "torch_module", {"np.array(getattr(self, name).detach().numpy())": "getattr(self, name).detach().numpy()"}),
+    Mutant("torch: parameters share the caller's memory", "torch_module", {"nn.Parameter(torch.tensor(value))": "nn.Parameter(torch.from_numpy(value))"}),
+    Mutant("torch: params() shares the module's memory", "torch_module", {"np.array(w.detach().numpy())": "w.detach().numpy()"}),
     Mutant("torch: any device taken", "torch_module", {'if tensor.device.type != "cpu":': "if False:"}),
+    Mutant("torch: d_kl and d_nll exchanged", "torch_module", {"params, cache, d_kl, d_nll, d_final": "params, cache, d_nll, d_kl, d_final"}),
+    Mutant("torch: the VRNN's final state has no gradient", "torch_module", {"d_kl, d_nll, d_final)": "d_kl, d_nll)"}),
+    Mutant("torch: the VRNN's x has no gradient", "torch_module", {"return [grads.x, None": "return [0 * grads.x, None"}),
+    # The bound.
+    Mutant("vrnn: KL in the reversed direction", "vrnn", {"gaussian_kl(mu_z, sigma_z, mu_0, sigma_0)": "gaussian_kl(mu_0, sigma_0, mu_z, sigma_z)", "d_mu_z, d_sigma_z, d_mu_0, d_sigma_0 = (": "d_mu_0, d_sigma_0, d_mu_z, d_sigma_z = (", "gaussian_kl_slopes(c.mu_z, c.sigma_z, c.mu_0, c.sigma_0)": "gaussian_kl_slopes(c.mu_0, c.sigma_0, c.mu_z, c.sigma_z)"}),
+    Mutant("vrnn: the half of the KL dropped", "distributions", {"0.5 * (ratio * ratio + shift * shift - 1.0)": "(ratio * ratio + shift * shift - 1.0)"}),
+    Mutant("vrnn: the one of the KL dropped", "distributions", {"shift * shift - 1.0) - np": "shift * shift) - np"}),
+    Mutant("vrnn: the half of the NLL dropped", "distributions", {"0.5 * e * e": "e * e", "(1.0 - e * e)": "(1.0 - 2.0 * e * e)", "by_x = e / sigma": "by_x = 2.0 * e / sigma"}),
+    Mutant("vrnn: log 2 pi dropped", "distributions", {"0.5 * math.log(2.0 * math.pi) + ": ""}),
+    Mutant("vrnn: variance for the standard deviation of x", "distributions", {"e = (x - mu) / sigma": "e = (x - mu) / np.sqrt(sigma)", "np.log(sigma)": "0.5 * np.log(sigma)", "by_x = e / sigma": "by_x = e / np.sqrt(sigma)", "(1.0 - e * e) / sigma": "0.5 * (1.0 - e * e) / sigma"}),
+    Mutant("vrnn: variance for the standard deviation of z", "vrnn", {"sigma_z * noise_t": "sigma_z**2 * noise_t", "sigma_z[t] * noise[t]": "sigma_z[t]**2 * noise[t]", "dz * c.noise[t]": "2 * dz * c.sigma_z[t] * c.noise[t]"}),
+    Mutant("vrnn: logits taken for probabilities", "distributions", {"softplus(logit) - x * logit": "softplus(sigmoid(logit)) - x * sigmoid(logit)"}),
+    Mutant("vrnn: Bernoulli's slope with the wrong sign", "distributions", {"sigmoid(logit) - x": "x - sigmoid(logit)"}),
+    Mutant("vrnn: means in place of sums", "vrnn", {".sum(-1)": ".mean(-1)"}),
+    Mutant("vrnn: the bound is a mean over time", "vrnn", {"-(kl + nll).sum(0)": "-(kl + nll).mean(0)"}),
+    Mutant("vrnn: the floor dropped", "vrnn", {"softplus(s) + self.std_floor": "softplus(s)", "sigma - self.std_floor": "sigma"}),
+    Mutant("vrnn: the slope of softplus at sigma with its floor", "vrnn", {"softplus_slope(sigma - self.std_floor)": "softplus_slope(sigma)"}),
+    Mutant("vrnn: the slope of softplus of the value", "activations", {"return -np.expm1(-y)": "return sigmoid(y)"}, ("vrnn",)),
+    # What sees what.
+    Mutant("vrnn: the prior fed h_t", "vrnn", {"nets.prior.forward(params.prior, h[:-1])": "nets.prior.forward(params.prior, h[1:])"}),
+    Mutant("vrnn: the decoder fed h_t", "vrnn", {"_beside(phi_z, h[:-1])": "_beside(phi_z, h[1:])"}),
+    Mutant("vrnn: conditions on the cell state", "vrnn", {"h[0] = state.h": "h[0] = state[-1]", "h[t + 1] = state.h": "h[t + 1] = state[-1]", "h_prev = self.networks, state.h": "h_prev = self.networks, state[-1]"}),
+    Mutant("vrnn: the recurrence does not see z", "vrnn", {"_beside(phi_x[t], phi_z[t])": "_beside(phi_x[t], 0 * phi_z[t])", "_beside(phi_x, phi_z)": "_beside(phi_x, 0 * phi_z)", "dphi_z[t] + du[:, F:]": "dphi_z[t]"}),
+    Mutant("vrnn: features exchanged in the recurrence", "vrnn", {"_beside(phi_x[t], phi_z[t])": "_beside(phi_z[t], phi_x[t])", "_beside(phi_x, phi_z)": "_beside(phi_z, phi_x)", "dphi_z[t] + du[:, F:]": "dphi_z[t] + du[:, :F]", "du[:, :F] + d_in[:, :F]": "du[:, F:] + d_in[:, :F]"}),
+    Mutant("vrnn: features without rectifier", "vrnn", {"relu_output=True": "relu_output=False"}),
+    Mutant("vrnn: the final state is the one before", "vrnn", {"            _, state, cache = self": "            last, (_, state, cache) = state, self", "Elbo(bound, kl, nll, state, held)": "Elbo(bound, kl, nll, last, held)"}),
+    # Its gradient.
+    Mutant("vrnn: noise missing in the gradient of sigma", "vrnn", {"dz * c.noise[t]": "dz"}),
+    Mutant("vrnn: no gradient through z", "vrnn", {"d_mu = d_mu_z[t] + dz": "d_mu = d_mu_z[t]"}),
+    Mutant("vrnn: the decoder's path to z dropped", "vrnn", {"dphi_z[t] + du[:, F:]": "du[:, F:]"}),
+    Mutant("vrnn: the recurrence's path to z dropped", "vrnn", {"dphi_z[t] + du[:, F:]": "dphi_z[t]"}),
+    Mutant("vrnn: h detached between steps", "vrnn", {"d_state = grads.state._replace(h=dh_t)": "d_state = self.layer.zero_state(c.x.shape[1], c.x.dtype)"}),
+    Mutant("vrnn: the encoder's path to h dropped", "vrnn", {" + dh[t] + d_in[:, F:]": " + dh[t]"}),
+    Mutant("vrnn: the prior's path to h dropped", "vrnn", {"dh + d_in[..., F:]": "d_in[..., F:]"}),
+    Mutant("vrnn: the decoder's path to h dropped", "vrnn", {"dh + d_in[..., F:]": "dh"}),
+    Mutant("vrnn: the KL's gradient stops at the prior", "vrnn", {"_gaussian_back(d_mu_0, d_sigma_0": "_gaussian_back(0 * d_mu_0, 0 * d_sigma_0"}),
+    Mutant("vrnn: the encoder's path to x dropped", "vrnn", {"du[:, :F] + d_in[:, :F]": "du[:, :F]"}),
+    Mutant("vrnn: the likelihood's own gradient of x dropped", "vrnn", {"dx + d_in": "d_in"}),
+    Mutant("vrnn: weights of the last step only", "vrnn", {"d_encoder = map_arrays(np.add, d_encoder, d)": "d_encoder = d"}),
+    Mutant("vrnn: the KL's slope in sigma_p", "distributions", {"(1.0 - ratio * ratio - shift * shift)": "(1.0 - ratio * ratio)"}),
+    Mutant("vrnn: the KL's slope in sigma_q", "distributions", {"sigma_q / sigma_p / sigma_p - 1.0 / sigma_q": "sigma_q / sigma_p / sigma_p"}),
+    Mutant("mlp: rectifier's slope dropped", "mlp", {"d * relu_slope(cache[k + 1])": "d"}),
+    Mutant("mlp: biases dropped", "mlp", {"@ W.T + b": "@ W.T"}),
+    Mutant("mlp: bias gradient of one step", "mlp", {"da.sum(tuple(range(da.ndim - 1)))": "da.reshape(-1, da.shape[-1])[:1].sum(0)"}),
+    # Samples and importance weights.
+    Mutant("vrnn: samples around the prior's mean", "vrnn", {"z[t] = mu_0 + sigma_0 * rng": "z[t] = mu_0 + 0.0 * rng"}),
+    Mutant("vrnn: samples of x with the variance", "vrnn", {"sigma_x * rng": "sigma_x**2 * rng"}),
+    Mutant("vrnn: means fed back in place of samples", "vrnn", {"nets.phi_x.forward(params.phi_x, x[t])": "nets.phi_x.forward(params.phi_x, mu_x[t])"}),
+    Mutant("vrnn: weights without q", "vrnn", {"- run.nll - log_q": "- run.nll"}),
+    Mutant("vrnn: weights with the analytic KL", "vrnn", {"(log_p - run.nll - log_q)": "(-run.kl - run.nll)"}),
+    Mutant("vrnn: draws and rows mixed up", "vrnn", {"np.tile(x, (1, K, 1))": "np.repeat(x, K, 1)"}),
+    Mutant("vrnn: mean of the logarithms", "vrnn", {"largest + np.log(mean)": "log_w.mean(0)"}),
+    Mutant("vrnn: weights underflow", "vrnn", {"largest = log_w.max(0)": "largest = 0.0 * log_w[0]"}),
 ]  # fmt: skip
 
 
@@ -197,11 +253,10 @@ def load(tmp_path: Path, name: str, mutant: Mutant | None):
 
 
 def first_failure(package, names: tuple[str, ...]) -> str | None:
-    """Name of the first test that fails on the package: the contract's, or the module's."""
+    """Name of the first test that fails on the package: a cell's, the module's or the model's."""
+    tests = {"torch_module": module_tests, "vrnn": model_tests}
     for name in names:
-        for test, run in (
-            module_tests(package) if name == "torch_module" else cell_tests(package, name)
-        ):
+        for test, run in tests[name](package) if name in tests else cell_tests(package, name):
             try:
                 run()
             except BaseException as error:  # pytest's Failed is not an Exception
@@ -236,18 +291,40 @@ def module_tests(package):
                 wanted = inspect.signature(test).parameters
                 chosen = {"layer": twin(package, original)} if "layer" in wanted else {}
                 for more in parametrized(test):
+                    if "model" in more:
+                        more["model"] = twin(package, more["model"])
                     yield name, partial(test, **chosen, **more)
 
 
-def twin(package, layer):
-    """The same layer of another copy of the package."""
-    return getattr(package, type(layer).__name__)(**vars(layer))
+def model_tests(package):
+    """The tests of the VRNN, which see the package's classes, on its models."""
+    slow = {"test_any_size", "test_table_of_errors"}  # and the rest sees all they see
+    for name, test in inspect.getmembers(test_vrnn, inspect.isfunction):
+        if name.startswith("test_") and name not in slow:
+            for more in parametrized(test):
+                if "model" in more:
+                    more["model"] = twin(package, more["model"])
+                wanted = inspect.signature(test).parameters
+                if "record_property" not in wanted:
+                    yield name, partial(test, **more)
+
+
+def twin(package, original):
+    """The same layer or model of another copy of the package."""
+    choices = dict(vars(original))
+    if "layer" in choices:
+        choices["layer"] = twin(package, choices["layer"])
+    return getattr(package, type(original).__name__)(**choices)
 
 
 def parametrized(test) -> list[dict]:
-    """The arguments that a mark adds to a test, or none."""
+    """The arguments that marks add to a test, every combination."""
     marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
-    return [{marks[0].args[0]: value} for value in marks[0].args[1]] if marks else [{}]
+    choices = [[{mark.args[0]: value} for value in mark.args[1]] for mark in marks]
+    return [
+        {name: value for choice in chosen for name, value in choice.items()}
+        for chosen in itertools.product(*choices)
+    ]
 
 
 @pytest.fixture
@@ -264,13 +341,22 @@ def importable(tmp_path, monkeypatch):
 def load_and_test(importable, monkeypatch, name: str, mutant: Mutant | None, names) -> str | None:
     package = load(importable, name, mutant)
     module = importlib.import_module(f"{name}.torch_module")
-    monkeypatch.setattr(test_torch_module, "TorchLayer", module.TorchLayer)
+    for name in ("TorchLayer", "TorchVRNN"):
+        monkeypatch.setattr(test_torch_module, name, getattr(module, name))
+    # The tests of models make their own objects: the names they do it by are given the copies.
+    copies = {name: getattr(package, name) for name in package.__all__}
+    copies |= dict(inspect.getmembers(package.distributions, inspect.isfunction))
+    for name in vars(test_vrnn).keys() & copies.keys():
+        if getattr(test_vrnn, name).__module__.startswith("rnn_ref"):
+            monkeypatch.setattr(test_vrnn, name, copies[name])
+    for tests in (test_torch_module, test_vrnn):
+        monkeypatch.setattr(tests, "MODELS", [twin(package, model) for model in tests.MODELS])
     return first_failure(package, names)
 
 
 def test_the_unmutated_copy_passes(importable, monkeypatch):
     """Otherwise the tests below would prove nothing."""
-    names = (*TESTS, "torch_module")
+    names = (*TESTS, "torch_module", "vrnn")
     assert load_and_test(importable, monkeypatch, "rnn_ref_copy", None, names) is None
 
 
@@ -278,6 +364,7 @@ def test_the_unmutated_copy_passes(importable, monkeypatch):
 def test_mutant_is_killed(mutant, importable, monkeypatch):
     name = f"rnn_ref_{MUTANTS.index(mutant)}"
     own = (mutant.file,) if mutant.file in (*TESTS, "torch_module") else tuple(TESTS)
+    own = ("vrnn",) if mutant.file in VRNN_FILES else own
     killer = load_and_test(importable, monkeypatch, name, mutant, mutant.cells or own)
     assert killer is not None, "no test fails on this mutant"
     print(f"killed by {killer}")

@@ -1,4 +1,4 @@
-"""TorchLayer: what torch's users do with a module."""
+"""TorchLayer and TorchVRNN: what torch's users do with a module."""
 
 import copy
 import io
@@ -7,16 +7,25 @@ import numpy as np
 import pytest
 import torch
 from contract import case
+from test_vrnn import describe, vrnn_case
 
-from rnn_ref import GRU, LSTM, ElmanRNN
-from rnn_ref.torch_module import TorchLayer
+from rnn_ref import GRU, LSTM, SRU, VRNN, ElmanRNN
+from rnn_ref.torch_module import TorchLayer, TorchVRNN
+from rnn_ref.tree import map_arrays, named_arrays
 
-LAYERS = [ElmanRNN(3, 5), LSTM(3, 5, peephole=True), GRU(3, 5, reset="before")]
+LAYERS = [ElmanRNN(3, 5), LSTM(3, 5, peephole=True), GRU(3, 5, reset="before"), SRU(3, 5)]
+MODELS = [
+    VRNN(3, 2, 4, layer=LSTM(8, 5)),
+    VRNN(3, 2, 4, layer=GRU(8, 5), likelihood="bernoulli", depth=2),
+]
 
 
 @pytest.fixture(params=LAYERS, ids=lambda layer: type(layer).__name__)
 def layer(request):
     return request.param
+
+
+every_model = pytest.mark.parametrize("model", MODELS, ids=describe)
 
 
 def tensors(c):
@@ -92,9 +101,9 @@ def test_params_and_copies_are_independent(layer):
     module = TorchLayer(layer, c.params)
     twin, params = copy.deepcopy(module), module.params()
     with torch.no_grad():
-        module.weight_hh.add_(1.0)
+        module.weight_ih.add_(1.0)
     for source in (c.params, params, twin.params()):
-        np.testing.assert_array_equal(source.weight_hh, again.params.weight_hh)
+        np.testing.assert_array_equal(source.weight_ih, again.params.weight_ih)
 
 
 @pytest.mark.parametrize("victim", ["x", "output", "parameter"])
@@ -105,7 +114,7 @@ def test_writing_into_shared_memory_before_backward_is_refused(layer, victim):
     output, _ = module(x, state)
     loss = (output * torch.tensor(c.d_output)).sum()
     with torch.no_grad():
-        {"x": x, "output": output, "parameter": module.weight_hh}[victim].mul_(2.0)
+        {"x": x, "output": output, "parameter": module.weight_ih}[victim].mul_(2.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
 
@@ -160,3 +169,91 @@ def test_wrong_arguments_are_refused(layer):
 
 def test_repr_shows_the_layer(layer):
     assert repr(layer) in repr(TorchLayer(layer, case(layer).params))
+
+
+# The VRNN.
+
+
+def model_tensors(c, requires_grad=False):
+    x, noise = torch.tensor(c.x, requires_grad=requires_grad), torch.tensor(c.noise)
+    return x, noise, map_arrays(lambda s: torch.tensor(s, requires_grad=requires_grad), c.state)
+
+
+@every_model
+def test_vrnn_has_the_model_s_numbers_and_gradients(model):
+    c = vrnn_case(model)
+    module, (x, noise, state) = TorchVRNN(model, c.params), model_tensors(c, requires_grad=True)
+    kl, nll, final_state = module(x, noise, state)
+    run = model.elbo(c.params, c.x, c.noise, c.state)
+    assert type(final_state) is model.layer.state_type
+    for value, expected in zip(
+        (kl, nll, *final_state), (run.kl, run.nll, *run.final_state), strict=True
+    ):
+        np.testing.assert_array_equal(value.detach().numpy(), expected)
+    upstream = [torch.tensor(d) for d in (c.d_kl, c.d_nll, *c.d_final_state)]
+    torch.autograd.backward([kl, nll, *final_state], upstream)
+    grads = model.elbo_backward(c.params, run.cache, c.d_kl, c.d_nll, c.d_final_state)
+    np.testing.assert_array_equal(x.grad.numpy(), grads.x)
+    assert noise.grad is None
+    expected = named_arrays(grads.params)
+    assert {name for name, _ in module.named_parameters()} == expected.keys()
+    for name, parameter in module.named_parameters():
+        np.testing.assert_array_equal(parameter.grad.numpy(), expected[name])
+    for leaf, value in zip(state, grads.state, strict=True):
+        np.testing.assert_array_equal(leaf.grad.numpy(), value)
+
+
+@every_model
+def test_vrnn_is_trained_by_an_optimizer(model):
+    """Minus the bound of 32 rows falls, in float32."""
+    rng = np.random.default_rng(0)
+    module = TorchVRNN(model, model.init_params(rng, np.float32))
+    x, noise = torch.tensor(rng.uniform(size=(6, 32, 3))).float(), torch.randn(60, 6, 32, 2)
+    optimizer, losses = torch.optim.Adam(module.parameters(), lr=0.02), []
+    for draw in noise:
+        optimizer.zero_grad()
+        kl, nll, _ = module(x, draw)
+        loss = (kl + nll).sum(0).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.3
+
+
+@every_model
+def test_vrnn_state_dict_and_copies(model):
+    c, other = vrnn_case(model, seed=1), vrnn_case(model, seed=2)
+    module, loaded = TorchVRNN(model, c.params), TorchVRNN(model, other.params)
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file)
+    file.seek(0)
+    loaded.load_state_dict(torch.load(file))
+    with torch.no_grad():
+        module.encoder.weights.get_parameter("0").add_(1.0)
+    params = loaded.params()
+    assert type(params) is type(c.params)
+    for name, value in named_arrays(params).items():
+        np.testing.assert_array_equal(value, named_arrays(c.params)[name])
+
+
+@every_model
+def test_vrnn_refuses_wrong_arguments(model):
+    c = vrnn_case(model)
+    module, (x, noise, state) = TorchVRNN(model, c.params), model_tensors(c)
+    refused = [
+        (lambda: module(c.x, noise), TypeError, "x: expected a Tensor, got ndarray"),
+        (lambda: module(x, c.noise), TypeError, "noise: expected a Tensor, got ndarray"),
+        (lambda: module(x[0], noise), ValueError, r"x: expected shape \(T, N, D=3\)"),
+        (lambda: module(x, noise[:1]), ValueError, r"noise: expected shape \(T=4, N=2, Z=2\)"),
+        (lambda: module(x.float(), noise), TypeError, "x: expected float64"),
+        (lambda: module(x, noise.to("meta")), ValueError, "noise: expected a tensor on the CPU"),
+        (lambda: module(x, noise, tuple(state)), TypeError, "state: expected .*State, got tuple"),
+        (lambda: TorchVRNN(model, tuple(c.params)), TypeError, "params: expected VRNNParams"),
+    ]
+    for call, error, message in refused:
+        with pytest.raises(error, match=message):
+            call()
+    x.requires_grad_()
+    with pytest.raises(RuntimeError, match="second derivatives are not available"):
+        torch.autograd.grad(module(x, noise)[0].square().sum(), x, create_graph=True)
+    assert repr(model) in repr(module)

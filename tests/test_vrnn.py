@@ -25,6 +25,14 @@ from rnn_ref import (
     numerical_gradient,
     relative_error,
 )
+from rnn_ref.distributions import (
+    bernoulli_nll,
+    bernoulli_nll_slopes,
+    gaussian_kl,
+    gaussian_kl_slopes,
+    gaussian_nll,
+    gaussian_nll_slopes,
+)
 from rnn_ref.layer import Gradients
 from rnn_ref.tree import map_arrays, named_arrays
 
@@ -44,6 +52,9 @@ def describe(model) -> str:
     cell = type(model.layer).__name__
     return f"{cell},{model.likelihood},depth={model.depth},floor={model.std_floor:g}"
 
+
+# Several networks, a logarithm and a square deep, float32 has lost a digit more than in one cell.
+BOUND_TOLERANCE = {np.float64: 1e-10, np.float32: 1e-4}
 
 every_model = pytest.mark.parametrize("model", MODELS, ids=describe)
 
@@ -127,7 +138,8 @@ def transcription(model, params, x, noise, state):
 
     def normal(a):
         mu, s = a.chunk(2, -1)
-        return law.Normal(mu, softplus(s) + model.std_floor)
+        # Beyond its threshold, 20 by default, torch's softplus is the identity: 2e-9 off.
+        return law.Normal(mu, softplus(s, threshold=50.0) + model.std_floor)
 
     kl, nll, laws = [], [], []
     for x_t, noise_t in zip(x, noise, strict=True):
@@ -193,7 +205,31 @@ def errors(model, c: VRNNCase) -> dict[str, float]:
 def test_bound_and_all_gradients_match_autograd(model, dtype):
     for seed in range(3):
         found = errors(model, vrnn_case(model, seed, dtype, T=5, N=3))
-        assert_close(found, 2 * TOLERANCE[dtype])
+        assert_close(found, BOUND_TOLERANCE[dtype])
+
+
+@both_dtypes
+def test_table_of_errors(dtype, record_property):
+    """All models, 20 random cases each; the table stands at the end of pytest's output."""
+    rows = {}
+    for model in MODELS:
+        worst: dict[str, float] = {}
+        for seed in range(20):
+            for name, error in errors(model, vrnn_case(model, seed, dtype, T=7, N=3)).items():
+                group = ".".join(name.replace("d.params", "d").split(".")[:2])
+                worst[group] = max(worst.get(group, 0.0), error)
+        rows[f"VRNN {describe(model)}"] = worst
+    columns = dict.fromkeys(name for worst in rows.values() for name in worst)
+    lines = [
+        f"worst relative error of the VRNN against autograd in {np.dtype(dtype)}; 20 random cases "
+        f"each, T=7, N=3, D={D}, Z={Z}, F={F}, H={H}; d.state of all initial states",
+        f"{'model':40}" + "".join(f"{name:>11}" for name in columns),
+    ]
+    for name, worst in rows.items():
+        cells = (f"{worst[k]:11.0e}" if k in worst else f"{'':>11}" for k in columns)
+        lines.append(f"{name:40}" + "".join(cells))
+    record_property("table", "\n".join(lines))
+    assert max(max(worst.values()) for worst in rows.values()) <= BOUND_TOLERANCE[dtype]
 
 
 @every_model
@@ -330,38 +366,38 @@ def test_large_inputs_give_finite_results(model, dtype):
 # What autograd cannot vouch for: the probabilities themselves.
 
 
-def test_sampling_follows_the_model():
-    """Teacher forcing on the drawn x and z gives back the means that the draws came from."""
-    for model in MODELS:
-        c = vrnn_case(model)
-        drawn = model.sample(c.params, np.random.default_rng(1), 5, batch_size=2, state=c.state)
-        # Noise that makes the posterior's z the drawn one, found step by step.
-        state, noise = c.state, []
-        for x_t, z_t in zip(drawn.x, drawn.z, strict=True):
-            run = model.elbo(c.params, x_t[None], np.zeros((1, 2, Z)), state)
-            noise.append((z_t - run.cache.mu_z[0]) / run.cache.sigma_z[0])
-            state = model.elbo(c.params, x_t[None], noise[-1][None], state).final_state
-        run = model.elbo(c.params, drawn.x, np.array(noise), c.state)
-        np.testing.assert_allclose(run.cache.mu_x, drawn.mu_x, rtol=1e-9)
-        np.testing.assert_allclose(run.final_state.h, drawn.final_state.h, rtol=1e-9, atol=1e-12)
+def retrace(model, params, drawn, state):
+    """The cache of a pass over a sample, with the noise that makes q's z the drawn one."""
+    first, noise = state, []
+    for x_t, z_t in zip(drawn.x, drawn.z, strict=True):
+        q = model.elbo(params, x_t[None], np.zeros_like(z_t)[None], state).cache
+        noise.append((z_t - q.mu_z[0]) / q.sigma_z[0])
+        state = model.elbo(params, x_t[None], noise[-1][None], state).final_state
+    return model.elbo(params, drawn.x, np.array(noise), first)
 
 
-def test_samples_have_the_prior_s_law():
+@every_model
+def test_samples_come_from_the_model(model):
+    """Run over a sample with its own z, the model finds the means that x was drawn around."""
+    c = vrnn_case(model)
+    drawn = model.sample(c.params, np.random.default_rng(1), 5, batch_size=2, state=c.state)
+    run = retrace(model, c.params, drawn, c.state)
+    np.testing.assert_allclose(run.cache.mu_x, drawn.mu_x, rtol=1e-7)
+    np.testing.assert_allclose(run.final_state.h, drawn.final_state.h, rtol=1e-7, atol=1e-9)
+
+
+def test_samples_have_the_spread_of_the_model():
     """Standardised by the laws that they were drawn from, z and x are standard normal."""
-    model = MODELS[0]
+    model, N = MODELS[0], 20_000
     c = vrnn_case(model, N=1)
-    N = 20_000
     state = map_arrays(lambda s: np.repeat(s, N, 0), c.state)
-    drawn = model.sample(c.params, np.random.default_rng(1), 1, batch_size=N, state=state)
-    cache = model.elbo(c.params, c.x[:1], c.noise[:1], c.state).cache
-    e = (drawn.z[0] - cache.mu_0[0]) / cache.sigma_0[0]
-    np.testing.assert_allclose(e.mean(0), 0.0, atol=0.03)
-    np.testing.assert_allclose(e.T @ e / N, np.eye(Z), atol=0.04)
-    given_z = model.elbo(
-        c.params, drawn.x, (drawn.z - cache.mu_z) / cache.sigma_z, state
-    )  # the posterior's mean differs from row to row: x_t enters it
-    assert given_z.cache.sigma_x.shape == drawn.x.shape
-    assert drawn.x.std() > 0.0
+    drawn = model.sample(c.params, np.random.default_rng(1), 2, batch_size=N, state=state)
+    cache = retrace(model, c.params, drawn, state).cache
+    e_z = (drawn.z - cache.mu_0) / cache.sigma_0
+    e_x = (drawn.x - cache.mu_x) / cache.sigma_x
+    for e in np.concatenate([e_z, e_x], axis=2):
+        np.testing.assert_allclose(e.mean(0), 0.0, atol=0.03)
+        np.testing.assert_allclose(e.T @ e / N, np.eye(Z + D), atol=0.04)
 
 
 def test_bernoulli_samples_are_draws_of_their_means():
@@ -411,6 +447,78 @@ def test_importance_weights_of_any_size():
     log_w = model.log_weights(c.params, c.x + 300.0, noise)
     assert log_w.max() < -1e3 and np.isfinite(bound).all()
     assert (bound <= log_w.max(0)).all() and (bound >= log_w.max(0) - np.log(4.0)).all()
+
+
+# The distributions, against torch's and against what they mean.
+
+
+def laws(seed=0, n=50):
+    rng = np.random.default_rng(seed)
+    means, stds = rng.normal(size=(2, n)), np.exp(rng.normal(size=(2, n)))
+    return means[0], stds[0], means[1], stds[1], rng
+
+
+def test_kl_is_torch_s():
+    mu_q, sigma_q, mu_p, sigma_p, _ = laws()
+    law = torch.distributions.Normal
+    q, p = law(*map(torch.tensor, (mu_q, sigma_q))), law(*map(torch.tensor, (mu_p, sigma_p)))
+    expected = torch.distributions.kl_divergence(q, p).numpy()
+    assert relative_error(gaussian_kl(mu_q, sigma_q, mu_p, sigma_p), expected) < 1e-14
+
+
+def test_kl_is_the_expectation_of_the_log_ratio():
+    """By Monte Carlo, within five standard errors; the reversed divergence is far outside."""
+    mu_q, sigma_q, mu_p, sigma_p, rng = laws(n=6)
+    z = mu_q + sigma_q * rng.standard_normal((200_000, 6))
+    ratio = gaussian_nll(z, mu_p, sigma_p) - gaussian_nll(z, mu_q, sigma_q)
+    error = ratio.std(0) / np.sqrt(len(z))
+    assert (np.abs(ratio.mean(0) - gaussian_kl(mu_q, sigma_q, mu_p, sigma_p)) < 5 * error).all()
+    reverse = gaussian_kl(mu_p, sigma_p, mu_q, sigma_q)
+    assert (np.abs(ratio.mean(0) - reverse) > 20 * error).any()
+
+
+def test_kl_is_zero_between_equals_and_positive_otherwise():
+    mu_q, sigma_q, mu_p, sigma_p, _ = laws()
+    np.testing.assert_array_equal(gaussian_kl(mu_q, sigma_q, mu_q, sigma_q), 0.0)
+    assert (gaussian_kl(mu_q, sigma_q, mu_p, sigma_p) > 0.0).all()
+
+
+def test_densities_integrate_to_one():
+    x = np.linspace(-40.0, 40.0, 80_001)
+    density = np.exp(-gaussian_nll(x, np.full_like(x, 0.7), np.full_like(x, 1.9)))
+    assert abs(np.trapezoid(density, x) - 1.0) < 1e-12
+    logit = laws()[0] * 5
+    mass = sum(np.exp(-bernoulli_nll(np.full_like(logit, k), logit)) for k in (0.0, 1.0))
+    np.testing.assert_allclose(mass, 1.0, rtol=1e-14)
+
+
+def test_slopes_match_finite_differences():
+    mu_q, sigma_q, mu_p, sigma_p, rng = laws(n=7)
+    x = rng.uniform(size=7)
+    pairs = [
+        (gaussian_kl, gaussian_kl_slopes, (mu_q, sigma_q, mu_p, sigma_p)),
+        (gaussian_nll, gaussian_nll_slopes, (x, mu_q, sigma_q)),
+        (bernoulli_nll, bernoulli_nll_slopes, (x, 3 * mu_q)),
+    ]
+    for f, slopes, at in pairs:
+        for k, slope in enumerate(slopes(*at)):
+
+            def moved(a, f=f, at=at, k=k):
+                return float(f(*at[:k], a, *at[k + 1 :]).sum())
+
+            assert relative_error(slope, numerical_gradient(moved, at[k], eps=1e-4)) < 1e-9
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_bernoulli_is_stable(dtype):
+    """At logits of ±1e4 the naive log(1 - sigmoid) is log 0."""
+    logit = np.array([1e4, -1e4, 1e4, -1e4, 0.0], dtype)
+    x = np.array([1.0, 0.0, 0.0, 1.0, 1.0], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        nll, (_, slope) = bernoulli_nll(x, logit), bernoulli_nll_slopes(x, logit)
+    np.testing.assert_allclose(nll, [0.0, 0.0, 1e4, 1e4, np.log(2.0)], rtol=1e-6)
+    np.testing.assert_allclose(slope, [0.0, 0.0, 1.0, -1.0, -0.5], atol=1e-7)
+    assert nll.dtype == slope.dtype == dtype
 
 
 # The linear-Gaussian case: everything is known in closed form.
