@@ -101,9 +101,9 @@ class SRU(Layer[SRUParams, SRUState, SRUCache]):
     -----
     Lei et al. (2018), "Simple recurrent units for highly parallelizable recurrence"; version 1 is
     the first version of that paper, arXiv 1709.02755v1. The paper's g is the identity in version 2.
-    The authors' package applies alpha only where D = H. The chapter's equations are
-    :eq:`eq-sru-candidate` to :eq:`eq-sru-hidden`, and for the gradient :eq:`eq-sru-dh` to
-    :eq:`eq-sru-dx`.
+    Where D != H the authors' package applies alpha not here but once, to the initial W_s. The
+    chapter's equations are :eq:`eq-sru-candidate` to :eq:`eq-sru-hidden`, and for the gradient
+    :eq:`eq-sru-dh` to :eq:`eq-sru-dx`.
 
     Attributes
     ----------
@@ -282,9 +282,10 @@ class SRU(Layer[SRUParams, SRUState, SRUCache]):
 
 
 def highway_alpha(bias: float) -> float:
-    r"""The highway's factor :math:`\alpha = \sqrt{1 + 2 e^b}`, which keeps the signal's variance.
+    r"""The highway's factor :math:`\alpha = \sqrt{1 + 2 e^b}`, as the authors' package sets it.
 
-    It suits the start of training, where every b_r is ``bias`` (Lei et al., 2018).
+    It suits the start of training, where every b_r is ``bias``: the output then has the variance of
+    the input if g(c) has it too. It is a constant, and does not follow b_r in training.
 
     Parameters
     ----------
