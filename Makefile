@@ -31,9 +31,10 @@ NOTEBOOKS := $(call files_in,chapters)
 BOOK := $(SETUP) $(PACKAGE) $(NOTEBOOKS) _config.yml _toc.yml references.bib tools/check_html.py \
 	$(call files_in,_ext _static reference)
 CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext tests tools)
+SRU := $(SETUP) $(PACKAGE) tests/conftest.py tests/contract.py $(call files_in,tests/interop)
 ALL := $(sort $(BOOK) $(CODE) README.md nbval.cfg Makefile .ci/run)
 
-.PHONY: help book test lint types unit notebooks serve lab browser clean distclean FORCE
+.PHONY: help book test lint types unit sru notebooks serve lab browser clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -46,20 +47,31 @@ help:
 	@echo 'make lint        ruff: rules and format'
 	@echo 'make types       mypy --strict on rnn_ref'
 	@echo 'make unit        the tests of rnn_ref alone, in seconds'
+	@echo 'make sru         compare SRU with the package of its authors (compiles C++, once)'
 	@echo 'make notebooks   execute the chapters in place (CHAPTERS=chapters/gru.ipynb for one)'
 	@echo 'make clean       remove what was built; make distclean: .venv as well'
 
 book: _build/.checked
 	@printf '== the book: %s\n   or on a local server: make serve\n' "$(CURDIR)/_build/html/index.html"
 
-test: .make/lint .make/types .make/notebooks _build/.checked .make/tests
+test: .make/lint .make/types .make/notebooks _build/.checked .make/tests sru
 	@printf '== every check passed; the tests:%s\n' "$$(cat .make/tests)"
+	@[ -e .make/sru ] || echo '   $(without_compiler)'
 
 lint: .make/lint
 types: .make/types
 
 unit: $(VENV)/.test
-	@$(PY) -m pytest tests --ignore=tests/book -p no:nbval -o addopts='--strict-markers'
+	@$(PY) -m pytest tests --ignore=tests/book -p no:nbval -o addopts='--strict-markers -m "not sru_package"'
+
+# COMPILER=required makes the lack of a compiler an error, as continuous integration wants it.
+sru:
+	@if echo '#include <vector>' | $${CXX:-c++} -x c++ -fsyntax-only - > /dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory .make/sru; \
+	else \
+	    rm -f .make/sru; echo '== $(without_compiler)'; [ '$(COMPILER)' != required ]; \
+	fi
+without_compiler := LEFT OUT, no C++ compiler found: the comparison with the package sru
 
 notebooks: $(VENV)/.test
 	$(step) 'executing the chapters'
@@ -116,6 +128,16 @@ $(VENV)/.book: $(VENV)/.made-in $(SETUP)
 $(VENV)/.test: $(VENV)/.made-in $(SETUP)
 	$(call install,book$(comma)test$(comma)torch)
 	@touch $(VENV)/.book $@
+# Importing the package sru compiles it. A lock is left where that was interrupted, and the next
+# import would wait for it to go.
+$(VENV)/.sru: $(VENV)/.test
+	$(call install,sru)
+	@[ -d $(VENV)/sru-$(SRU_3)/sru ] \
+	    || $(PY) -m pip install -q --no-deps --target $(VENV)/sru-$(SRU_3) sru==$(SRU_3)
+	$(step) 'compiling both versions of the package sru: about a minute each, the first time'
+	@rm -f $(VENV)/compiled/*/*/*/lock
+	$(call for_each_sru,-W ignore -c 'import sru')
+	@touch $@
 $(VENV)/.lab: $(VENV)/.made-in $(SETUP)
 	$(call install,book$(comma)torch$(comma)lab)
 	@touch $(VENV)/.book $@
@@ -123,6 +145,18 @@ $(VENV)/.browser: $(VENV)/.made-in $(SETUP)
 	$(call install,browser)
 	@touch $@
 comma := ,
+
+# Python with the package sru: its release, then the one with another layout that never became a
+# release. What is compiled depends on PyTorch too; ninja, which runs the compiler, is in bin.
+SRU_3 := 3.0.0.dev6
+define for_each_sru
+	@for version in '' $(SRU_3); do \
+	    PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
+	    PYTHONPATH="$${version:+$(CURDIR)/$(VENV)/sru-$$version}" \
+	    TORCH_EXTENSIONS_DIR="$(CURDIR)/$(VENV)/compiled/$(shell grep ^torch= constraints.txt)/sru$$version" \
+	    $(PY) $(1) || exit; \
+	done
+endef
 
 # The checks. Each leaves a file behind when it has passed.
 .make/%.list: FORCE
@@ -157,3 +191,8 @@ _build/.checked: .make/BOOK.list $(BOOK) | $(VENV)/.book
 	@$(fonts)
 	@set -o pipefail; $(PY) -m pytest -n logical --maxprocesses 4 | tee .make/pytest.log
 	@tail -n 1 .make/pytest.log | tr -d = > $@
+
+.make/sru: .make/SRU.list $(SRU) $(VENV)/.sru
+	$(step) 'SRU against both versions of the package sru'
+	$(call for_each_sru,-m pytest tests/interop -p no:nbval -o addopts='--strict-markers' -m sru_package)
+	@touch $@

@@ -215,7 +215,9 @@ def test_table_of_errors(dtype, record_property):
     for model in MODELS:
         worst: dict[str, float] = {}
         for seed in range(20):
-            for name, error in errors(model, vrnn_case(model, seed, dtype, T=7, N=3)).items():
+            found = errors(model, vrnn_case(model, seed, dtype, T=7, N=3))
+            assert_close(found, BOUND_TOLERANCE[dtype])  # NaN included, which max would lose
+            for name, error in found.items():
                 group = ".".join(name.replace("d.params", "d").split(".")[:2])
                 worst[group] = max(worst.get(group, 0.0), error)
         rows[f"VRNN {describe(model)}"] = worst
@@ -229,7 +231,6 @@ def test_table_of_errors(dtype, record_property):
         cells = (f"{worst[k]:11.0e}" if k in worst else f"{'':>11}" for k in columns)
         lines.append(f"{name:40}" + "".join(cells))
     record_property("table", "\n".join(lines))
-    assert max(max(worst.values()) for worst in rows.values()) <= BOUND_TOLERANCE[dtype]
 
 
 @every_model
