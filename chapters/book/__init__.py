@@ -10,25 +10,34 @@ draw_cell("lstm", peephole=True)
     One step of a cell, or of a variant as an edit of it.
 draw_unrolled("elman", steps=3, task="many-to-one")
     A cell over time, with the inputs and outputs of a task.
+draw_vrnn("encoder")
+    One step of the variational RNN, or one of its four parts with the rest faded.
 draw_backward(steps=3)
     Backpropagation through time on the unrolled Elman network.
 jfk_temperature()
     Times and hourly temperatures of a year at an airport, as recorded.
+digit_images()
+    Handwritten digits of 8 by 8 pixels.
+word_list("da")
+    The words of a language, the most frequent first.
 
 The drawing functions return a Matplotlib figure: let it be the last value of a code cell.
 """
 
-from .data import jfk_temperature
-from .diagrams import draw_backward, draw_cell, draw_unrolled
+from .data import digit_images, jfk_temperature, word_list
+from .diagrams import draw_backward, draw_cell, draw_unrolled, draw_vrnn
 from .source import show_source
 from .style import COLORS, use_book_style
 
 __all__ = [
     "COLORS",
+    "digit_images",
     "draw_backward",
     "draw_cell",
     "draw_unrolled",
+    "draw_vrnn",
     "jfk_temperature",
     "show_source",
     "use_book_style",
+    "word_list",
 ]

@@ -1,10 +1,11 @@
-"""The one measured series of the book: a year of hourly temperatures at an airport."""
+"""The real data of the book, read out of installed packages: temperatures, words and digits."""
 
 from __future__ import annotations
 
 import csv
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -34,3 +35,43 @@ def jfk_temperature() -> tuple[np.ndarray, np.ndarray]:
         rows = [row for row in csv.DictReader(file) if row["origin"] == "JFK"]
     time = np.array([row["time_hour"].rstrip("Z") for row in rows], "datetime64[h]")
     return time, np.array([float(row["temp"]) for row in rows])
+
+
+def word_list(language: str, size: Literal["small", "large"] = "small") -> list[str]:
+    """Words of a language, the most frequent first, as they stand in written text.
+
+    Source: the package wordfreq by Robyn Speer (its lists: CC BY-SA 4.0), which counted them in
+    encyclopedias, subtitles, news, books, Web pages and social media up to 2021. All are in lower
+    case; with the words come names, abbreviations, numbers and foreign words.
+
+    Parameters
+    ----------
+    language
+        A code such as "da" (Danish) or "nb" (Norwegian Bokmål).
+    size
+        "small" for words that occur at least once in a million, of every language; "large" for
+        at least once in a hundred million, of some.
+    """
+    try:
+        from wordfreq import iter_wordlist
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("the lists are missing; pip install wordfreq") from error
+    return list(iter_wordlist(language, size))
+
+
+def digit_images() -> np.ndarray:
+    """Handwritten digits of 8 by 8 pixels, as they were counted.
+
+    Source: the package scikit-learn (BSD), which carries a part of "Optical Recognition of
+    Handwritten Digits" by E. Alpaydin and C. Kaynak (1998, CC BY 4.0).
+
+    Returns
+    -------
+    images
+        Ink in each pixel, 0 ... 16, dtype int64, shape (1797, 8, 8), the uppermost row first.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("the digits are missing; pip install scikit-learn") from error
+    return load_digits().images.astype(np.int64)

@@ -2,10 +2,11 @@
 
 Time runs from left to right. The thick line is the state's own way through the cell, on which it
 is never multiplied by a matrix; the Elman network has no such line. A square box is a learned map
-with its parameters: W multiplies the input, U the state, p the cell state, b is added, and so is a
-wire for which the box has no matrix; its nonlinearity applies to the sum. A circle is an
-elementwise operation, a dot a copy; two wires that run into one go on side by side. Where wires
-have to cross, one bridges the other.
+with its parameters: W multiplies the input, U the state, b is added, and so is a wire for which the
+box has no matrix; its nonlinearity applies to the sum. p and v stand beside a wire and multiply
+element by element the cell state that runs on it. A circle is an elementwise operation, a dot a
+copy; two wires that run into one go on side by side. Where wires have to cross, one bridges the
+other.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ def draw_cell(kind: str, **options: Any) -> Figure:
     """Draw one step of a cell, ``draw_cell("lstm", peephole=True)``.
 
     The options are those of the layer's class: ``forget_gate``, ``peephole`` and ``coupled`` of the
-    LSTM, ``reset`` of the GRU. A variant is drawn as an edit of the cell with the default options:
-    what it adds is in the accent colour, what it takes away is faint and dashed.
+    LSTM, ``reset`` of the GRU, ``version``, ``nonlinearity`` and ``highway`` of the SRU. A variant
+    is drawn as an edit of the cell with the default options: what it adds is in the accent colour,
+    what it takes away is faint and dashed.
     """
     if kind not in CELLS:
         raise ValueError(f"kind: expected one of {', '.join(map(repr, CELLS))}, got {kind!r}")
@@ -183,6 +185,84 @@ def _gru(reset: str) -> Drawing:
     return d
 
 
+def _sru(version: int, nonlinearity: str, highway: bool) -> Drawing:
+    variant = version == 1 or nonlinearity == "tanh" or not highway
+    d = Drawing(6.2, 4.43, variant=variant)
+    right = 5.6
+    d.frame(LEFT, BOTTOM, right, TOP)
+    x_x, x_f, x_u, x_r, x_out = 1.0, 1.65, 2.7, 3.75, 5.1
+    peephole: Mark = "same" if version == 2 else "gone"
+
+    # The learned maps see x_t and nothing else: no state comes in below.
+    f = d.layer(x_f, GATES, r"\sigma", "W_f b_f", "f")
+    u = d.layer(x_u, GATES, "", "W_u", "g")  # the candidate's colour
+    r = d.layer(x_r, GATES, r"\sigma", "W_r b_r", "r")
+    d.wire((x_x + BEND, BUS), (x_r, BUS), r.bottom)
+    _input(d, x_x, BUS)
+    for box in (f, u):
+        d.wire(d.dot(box.x, BUS), box.bottom)
+
+    # c = f * c_prev + (1 - f) * u
+    keep = d.operation(x_f, LANE, "×")
+    plus = d.operation(x_u, LANE, "+")
+    write = d.operation(x_u, UPPER, "×")
+    one_minus_f = d.operation((x_f + x_u) / 2, UPPER, "1-")
+    d.wire((0.1, LANE), keep.left, state=True)
+    d.wire(keep.right, plus.left, state=True)
+    d.wire(plus.right, (right + 0.5, LANE), state=True)
+    d.wire(f.top, keep.bottom)
+    d.wire(d.dot(x_f, UPPER), one_minus_f.left)
+    d.wire(one_minus_f.right, write.left)
+    d.wire(u.top, write.bottom)
+    d.wire(write.top, plus.bottom)
+
+    # v is a vector: the gates look at the previous cell state as through the LSTM's peepholes.
+    rail = MIDDLE - 0.12
+    into_f, into_r = ((gate.x - 0.22, gate.top[1]) for gate in (f, r))
+    start, hops = d.dot(0.84, LANE, peephole), ((x_f, rail), (x_u, rail))
+    d.wire(start, (0.84, rail), (into_r[0], rail), into_r, hops=hops, mark=peephole)
+    d.wire(d.dot(into_f[0], rail, peephole), into_f, mark=peephole)
+    for gate, name in ((f, "v_f"), (r, "v_r")):
+        d.label(gate.x - 0.29, gate.top[1] + 0.1, name, mark=peephole, ha="right")
+
+    # h = r * g(c) + (1 - r) * s
+    times_r = d.operation(x_out, MIDDLE, "×")
+    d.wire(r.top, times_r.left)
+    if nonlinearity == "tanh":
+        g = d.function(x_out, UPPER, r"\tanh", "new")
+        d.wire(d.dot(x_out, LANE), g.top)
+        d.wire(g.bottom, times_r.top)
+    else:
+        d.wire(d.dot(x_out, LANE), times_r.top)
+    if highway:
+        plus_s = d.operation(x_out, GATES, "+")
+        d.wire(times_r.bottom, plus_s.top)
+        d.wire(plus_s.right, (right + 0.5, GATES))
+        _highway(d, x_x, plus_s.bottom, "same")
+    else:
+        d.wire(times_r.bottom, (x_out, GATES), (right + 0.5, GATES))
+        _highway(d, x_x, (x_out, GATES - 0.05), "gone")
+
+    _gate_label(d, f, "f")
+    d.label(u.x + 0.08, u.top[1] + 0.1, "u_t", "g", ha="left")
+    _gate_label(d, r, "r")
+    _state(d, "c", LANE, right)
+    d.label(right + 0.25, GATES + 0.1, "h_t")
+    return d
+
+
+def _highway(d: Drawing, x_x: float, end: Point, mark: Mark) -> None:
+    """The SRU's input on its way past all boxes to the output, times 1 - r."""
+    rail, y, x_minus = 0.66, 1.12, 4.5
+    one_minus = d.operation(x_minus, GATES, "1-", mark)
+    times = d.operation(end[0], y, "×", mark)
+    d.wire(d.dot(x_minus, MIDDLE, mark), one_minus.top, mark=mark)
+    d.wire(one_minus.bottom, (x_minus, y), times.left, mark=mark)
+    d.wire(d.dot(x_x, rail, mark), (end[0], rail), times.bottom, mark=mark)
+    d.wire(times.top, end, mark=mark)
+    d.label(end[0] + 0.08, rail + 0.08, "s_t", mark=mark, ha="left")
+
+
 def _input(d: Drawing, x: float, bus: float, hops: tuple[Point, ...] = ()) -> None:
     """x_t comes from below and runs into the bus."""
     d.wire((x, 0.05), (x, bus), (x + BEND, bus), arrow=False, hops=hops)
@@ -208,6 +288,10 @@ CELLS: dict[str, tuple[Callable[..., Drawing], dict[str, tuple[Any, ...]]]] = {
         {"forget_gate": (True, False), "peephole": (False, True), "coupled": (False, True)},
     ),
     "gru": (_gru, {"reset": ("after", "before")}),
+    "sru": (
+        _sru,
+        {"version": (2, 1), "nonlinearity": ("identity", "tanh"), "highway": (True, False)},
+    ),
 }
 
 
@@ -327,7 +411,12 @@ def _loop(d: Drawing, kind: str) -> None:
         back = [(right, y), (right, top), (left, top), (left, y), (cell.left[0], y)]
         d.wire((cell.right[0], y), *back, state=thick)
         d.label(cell.x, top + 0.07, name)
-    d.wire(d.dot(right - BEND, y), (right + 0.45, y))
+    if name == "h":
+        start = d.dot(right - BEND, y)
+    else:  # the output is not a state
+        y = cell.y - 0.25
+        start = cell.right[0], y
+    d.wire(start, (right + 0.45, y))
     d.label(right + 0.24, y + 0.1, "y_t")
     d.label(2.3, cell.y - 0.06, "=")
 
@@ -337,4 +426,78 @@ CLOSED: dict[str, tuple[str, list[tuple[str, float, bool]]]] = {
     "elman": (r"\mathrm{Elman}", [("h", 0.0, False)]),
     "lstm": (r"\mathrm{LSTM}", [("c", 0.17, True), ("h", -0.25, False)]),
     "gru": (r"\mathrm{GRU}", [("h", 0.0, True)]),
+    "sru": (r"\mathrm{SRU}", [("c", 0.17, True)]),  # no step reads the h of another one
 }
+
+
+def draw_vrnn(part: str = "all") -> Figure:
+    """Draw one step of the variational RNN, or one of its four parts with the rest faded.
+
+    The part is "all", "prior" (what to expect of z_t), "encoder" (inference of z_t), "decoder"
+    (generation of x_t) or "recurrence"; the layout is always the same. A large circle is a random
+    variable, grey where it is observed. The closed cell is a layer of the book.
+    """
+    if part not in ("all", *VRNN_PARTS):
+        known = ", ".join(map(repr, ("all", *VRNN_PARTS)))
+        raise ValueError(f"part: expected one of {known}, got {part!r}")
+
+    def used(letters: str) -> Mark:
+        """How to draw what the parts with these initials use."""
+        return "same" if part == "all" or part[0] in letters else "faded"
+
+    d = Drawing(6.3, 4.4)
+    x_p, x_e, x_phi, x_d, x_r = 0.95, 2.05, 3.15, 4.3, 5.45
+    bus, nets, row_x, row_z, rail = 0.5, 1.5, 2.85, 4.06, 3.42
+
+    def network(x: float, name: str) -> Node:
+        color, mark = VRNN_PARTS[name], used(name[0])
+        box = d.layer(x, nets, "", rf"\mathrm{{{name}}}", color, mark)
+        d.wire(d.dot(x, bus, mark), box.bottom, mark=mark)
+        return box
+
+    prior, encoder = network(x_p, "prior"), network(x_e, "encoder")
+    decoder = network(x_d, "decoder")
+    cell = d.cell(x_r, bus, r"\mathrm{cell}", 0.86, VRNN_PARTS["recurrence"], used("r"))
+    phi_x = d.layer(x_phi, row_x, "", r"\varphi_x", mark=used("er"))
+    phi_z = d.layer(x_phi, row_z, "", r"\varphi_z", mark=used("dr"))
+    z = d.variable(x_e, row_z, "z_t", mark=used("pedr"))
+    x = d.variable(x_d - 0.13, row_x, "x_t", observed=True, mark=used("edr"))
+
+    # All four parts read the previous state; a piece of the bus is for those that are still ahead.
+    for a, b, ahead in ((0.1, x_p, "pedr"), (x_p, x_e, "edr"), (x_e, x_d, "dr")):
+        d.wire((a, bus), (b, bus), arrow=False, mark=used(ahead))
+    d.wire((x_d, bus), cell.left, mark=used("r"))
+    d.wire(cell.right, (6.2, bus), mark=used("r"))
+    d.label(0.32, bus + 0.1, "h_{t-1}")
+    d.label(6.06, bus + 0.1, "h_t", mark=used("r"))
+
+    # z_t: expected by the prior, inferred by the encoder
+    def distribution(x: float, y: float, of: str, name: str, ha: str = "left") -> None:
+        color, mark = VRNN_PARTS[name], used(name[0])
+        d.label(x, y, rf"\mu_{{{of},t}}\;\sigma_{{{of},t}}", color, mark, ha)
+
+    d.wire(prior.top, (x_p, row_z), z.left, mark=used("p"))
+    d.wire(encoder.top, z.bottom, mark=used("e"))
+    distribution(x_p + 0.08, prior.top[1] + 0.12, "0", "prior")
+    distribution(x_e + 0.08, rail - 0.02, "z", "encoder")
+
+    # x_t: read by the encoder and the recurrence, generated by the decoder
+    x_in = x_e + 0.24
+    d.wire(x.left, phi_x.right, mark=used("er"))
+    d.wire(phi_x.left, (x_in, row_x), (x_in, encoder.top[1]), mark=used("e"))
+    d.wire((x.x, decoder.top[1]), x.bottom, mark=used("d"))
+    distribution(x.x - 0.08, decoder.top[1] + 0.12, "x", "decoder", ha="right")
+
+    # What the decoder and the recurrence read of z_t and x_t
+    z_in, split = x_d + 0.3, (x_d + 0.3, row_z)
+    d.wire(z.right, phi_z.left, mark=used("dr"))
+    d.wire(phi_z.right, split, arrow=False, mark=used("dr"))
+    d.wire(d.dot(*split, used("d")), (z_in, decoder.top[1]), mark=used("d"))
+    d.wire(split, (x_r + 0.2, row_z), (x_r + 0.2, cell.top[1]), mark=used("r"))
+    end = x_r - 0.2, cell.top[1]
+    d.wire(phi_x.top, (x_phi, rail), (end[0], rail), end, hops=((z_in, rail),), mark=used("r"))
+    return d.figure
+
+
+# The parts of the VRNN and the colours of what they compute; their initials differ.
+VRNN_PARTS = {"prior": "f", "encoder": "i", "decoder": "g", "recurrence": "c"}

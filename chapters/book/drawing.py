@@ -18,10 +18,12 @@ from matplotlib.path import Path
 from .style import COLORS, INK
 
 Point = tuple[float, float]
-Mark = Literal["same", "new", "gone"]  # how a part of a variant compares with the base diagram
+# How a part of a variant compares with the base diagram; "faded" is there but not talked about.
+Mark = Literal["same", "new", "gone", "faded"]
 
 ACCENT = "#c4124a"  # what a variant changes
 FAINT = "#9a9a9a"  # what a variant takes away
+FADED = "#c9c9c9"  # what a picture leaves in the background
 GROUND = "#f2f4f6"  # inside of a cell
 
 LAYER_WIDTH, LAYER_HEIGHT = 0.86, 0.66
@@ -90,7 +92,7 @@ class Drawing:
         """
         node = Node(x, y, LAYER_WIDTH, LAYER_HEIGHT)
         self._box(node, 0.05, self._color(name, mark), mark)
-        ink = {"same": INK, "new": ACCENT, "gone": FAINT}[mark]
+        ink = self._color("", mark)
         weights = weights.replace(" ", r"\,")
         if symbol:
             self._text(x, y + 0.07, symbol, ink, size=17)
@@ -99,12 +101,25 @@ class Drawing:
             self._text(x, y - 0.06, weights, ink, size=14)
         return node
 
-    def cell(self, x: float, y: float, text: str, width: float = 0.9) -> Node:
+    def cell(
+        self, x: float, y: float, text: str, width: float = 0.9, name: str = "", mark: Mark = "same"
+    ) -> Node:
         """A whole cell, closed: the frame with its inside hidden."""
         node = Node(x, y, width, 0.86)
-        self._box(node, 0.14).set(ec=INK, lw=1.2)
-        self._text(x, y - 0.06, text, INK, size=14)
+        box, color = self._box(node, 0.14), self._color(name, mark)
+        box.set(ec=color, lw=1.2, fc=_tint(color) if name and mark == "same" else GROUND)
+        self._text(x, y - 0.06, text, self._color("", mark), size=14)
         return node
+
+    def variable(
+        self, x: float, y: float, text: str, observed: bool = False, mark: Mark = "same"
+    ) -> Node:
+        """A large circle: a random variable, grey where it is observed."""
+        color, ground = self._color("", mark), GROUND if mark == "faded" else "#dadee2"
+        fill = ground if observed else "white"
+        self.axes.add_patch(Circle((x, y), 0.27, fc=fill, ec=color, lw=1.2, zorder=4))
+        self._text(x, y - 0.05, text, color, size=16)
+        return Node(x, y, 0.54, 0.54)
 
     def function(self, x: float, y: float, symbol: str, mark: Mark = "same") -> Node:
         """A round-ended box: an elementwise function without parameters."""
@@ -132,7 +147,8 @@ class Drawing:
 
     def dot(self, x: float, y: float, mark: Mark = "same") -> Point:
         """Where a wire is copied."""
-        self.axes.add_patch(Circle((x, y), 0.038, color=self._color("", mark), lw=0, zorder=3))
+        dot = Circle((x, y), 0.038, color=self._color("", mark), lw=0, zorder=_zorder(3, mark))
+        self.axes.add_patch(dot)
         return x, y
 
     def label(
@@ -167,7 +183,7 @@ class Drawing:
                 (base[0] - wing * v, base[1] + wing * u),
                 (base[0] + wing * v, base[1] - wing * u),
             ]
-            self.axes.add_patch(Polygon(triangle, color=color, lw=0, zorder=3))
+            self.axes.add_patch(Polygon(triangle, color=color, lw=0, zorder=_zorder(3, mark)))
             corners[-1] = tip[0] - 0.8 * ARROW * u, tip[1] - 0.8 * ARROW * v
         self.axes.add_patch(
             PathPatch(
@@ -177,13 +193,13 @@ class Drawing:
                 lw=2.2 if state else 1.3,
                 ls=_dashes(mark),
                 capstyle="butt",
-                zorder=2,
+                zorder=_zorder(2, mark),
             )
         )
 
     def _color(self, name: str, mark: Mark) -> str:
         if mark != "same":
-            return ACCENT if mark == "new" else FAINT
+            return {"new": ACCENT, "gone": FAINT, "faded": FADED}[mark]
         return INK if self.variant or not name else COLORS[name]
 
     def _box(self, node: Node, rounding: float, color: str = "", mark: Mark = "same") -> Patch:
@@ -192,7 +208,8 @@ class Drawing:
         style = f"round,pad=0,rounding_size={rounding}"
         box = FancyBboxPatch((x, y), node.width, node.height, boxstyle=style)
         if color:
-            box.set(fc="none" if mark == "gone" else _tint(color), ec=color, lw=1.2, zorder=4)
+            ground = {"gone": "none", "faded": "white"}.get(mark, _tint(color))
+            box.set(fc=ground, ec=color, lw=1.2, zorder=4)
         else:
             box.set(fc=GROUND, ec="#c3c8cd", lw=1.0, zorder=1)
         box.set_linestyle(_dashes(mark))
@@ -208,6 +225,11 @@ class Drawing:
 
 def _dashes(mark: Mark) -> str | tuple[float, tuple[float, float]]:
     return (0, (3, 2)) if mark == "gone" else "solid"
+
+
+def _zorder(level: float, mark: Mark) -> float:
+    """What is faded goes under all wires."""
+    return level - 1.5 if mark == "faded" else level
 
 
 def _tint(color: str) -> tuple[float, ...]:
