@@ -30,7 +30,7 @@ PACKAGE := $(call files_in,rnn_ref)
 NOTEBOOKS := $(call files_in,chapters)
 BOOK := $(SETUP) $(PACKAGE) $(NOTEBOOKS) _config.yml _toc.yml references.bib tools/check_html.py \
 	$(call files_in,_ext _static reference)
-CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext tests tools)
+CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext benchmarks tests tools)
 SRU := $(SETUP) $(PACKAGE) tests/conftest.py tests/contract.py $(call files_in,tests/interop)
 ALL := $(sort $(BOOK) $(CODE) README.md nbval.cfg Makefile .ci/run)
 
