@@ -12,7 +12,7 @@ from .layer import Gradients, Layer
 from .lstm import LSTM, LSTMCache, LSTMParams, LSTMState
 from .mlp import MLP, MLPParams
 from .sru import SRU, SRUCache, SRUParams, SRUState, highway_alpha
-from .vrnn import VRNN, Elbo, Sample, VRNNCache, VRNNParams
+from .vrnn import VRNN, Elbo, Sample, VRNNCache, VRNNNetworks, VRNNParams
 
 __version__ = "0.1.0"
 
@@ -41,6 +41,7 @@ __all__ = [
     "SRUState",
     "Sample",
     "VRNNCache",
+    "VRNNNetworks",
     "VRNNParams",
     "gradient_errors",
     "highway_alpha",

@@ -143,8 +143,14 @@ class Sample(NamedTuple):
     final_state: Any
 
 
-class _Networks(NamedTuple):
-    """The five feed-forward networks of a model."""
+class VRNNNetworks(NamedTuple):
+    """The feed-forward networks of a :class:`VRNN`: sizes, no arrays.
+
+    Attributes
+    ----------
+    phi_x, phi_z, prior, encoder, decoder
+        As in :class:`VRNNParams`.
+    """
 
     phi_x: MLP
     phi_z: MLP
@@ -239,11 +245,11 @@ class VRNN:
         object.__setattr__(self, "std_floor", _check_positive("std_floor", self.std_floor))
 
     @property
-    def networks(self) -> _Networks:
-        """The five networks: phi_x, phi_z, prior, encoder and decoder."""
+    def networks(self) -> VRNNNetworks:
+        """The five networks with their sizes."""
         D, Z, F, H = self.input_size, self.latent_size, self.feature_size, self.layer.hidden_size
         inner = (F,) * self.depth
-        return _Networks(
+        return VRNNNetworks(
             phi_x=MLP((D, *inner), relu_output=True),
             phi_z=MLP((Z, *inner), relu_output=True),
             prior=MLP((H, *inner, 2 * Z)),
