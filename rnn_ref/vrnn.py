@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -179,8 +179,8 @@ class VRNN:
     Notes
     -----
     Chung et al. (2015), "A recurrent latent variable model for sequential data", equations (5) to
-    (11). The chapter's equations are :eq:`eq-vrnn-phi-x` to :eq:`eq-vrnn-bound`, and for the
-    gradient :eq:`eq-vrnn-kl-by-mu` to :eq:`eq-vrnn-dx`.
+    (7), (9) and (11). The chapter's equations are :eq:`eq-vrnn-phi-x` to :eq:`eq-vrnn-bound`, and
+    for the gradient :eq:`eq-vrnn-kl-by-mu` to :eq:`eq-vrnn-dx`.
 
     Attributes
     ----------
@@ -472,12 +472,13 @@ class VRNN:
 
     def _nll_back(self, cache: VRNNCache, d_nll: Array) -> tuple[Array, Array]:
         """Gradients of x and of the decoder's output through the likelihood."""
-        if cache.sigma_x is not None:
-            slopes = gaussian_nll_slopes(cache.x, cache.mu_x, cache.sigma_x)
-            dx, d_mu, d_sigma = (d_nll * slope for slope in slopes)  # (eq-vrnn-d-nll)
-            return dx, self._gaussian_back(d_mu, d_sigma, cache.sigma_x)
-        dx, da = (d_nll * s for s in bernoulli_nll_slopes(cache.x, cache.logits))  # type: ignore[arg-type]
-        return dx, da
+        if cache.sigma_x is None:
+            logits = cast(Array, cache.logits)
+            dx, da = (d_nll * s for s in bernoulli_nll_slopes(cache.x, logits))  # (eq-vrnn-d-nll)
+            return dx, da
+        slopes = gaussian_nll_slopes(cache.x, cache.mu_x, cache.sigma_x)
+        dx, d_mu, d_sigma = (d_nll * slope for slope in slopes)  # (eq-vrnn-d-nll)
+        return dx, self._gaussian_back(d_mu, d_sigma, cache.sigma_x)
 
     def sample(
         self,
