@@ -51,11 +51,19 @@ def word_list(language: str, size: Literal["small", "large"] = "small") -> list[
     size
         "small" for words that occur at least once in a million, of every language; "large" for
         at least once in a hundred million, of some.
+
+    Raises
+    ------
+    ValueError
+        There is no such list. wordfreq itself would hand out the nearest language's: Norwegian
+        where the large Danish list is asked for.
     """
     try:
-        from wordfreq import iter_wordlist
+        from wordfreq import available_languages, iter_wordlist
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("the lists are missing; pip install wordfreq") from error
+    if language not in available_languages(size):
+        raise ValueError(f"wordfreq has no {size} list of {language!r}")
     return list(iter_wordlist(language, size))
 
 
