@@ -285,7 +285,8 @@ def highway_alpha(bias: float) -> float:
     r"""The highway's factor :math:`\alpha = \sqrt{1 + 2 e^b}`, as the authors' package sets it.
 
     It suits the start of training, where every b_r is ``bias``: the output then has the variance of
-    the input if g(c) has it too. It is a constant, and does not follow b_r in training.
+    the input if g(c) has it too. That takes weights of variance 1/D, as that package draws them;
+    ``init_params`` draws a third of it where D = H. alpha does not follow b_r in training.
 
     Parameters
     ----------
