@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from .layer import Array, Gradients, Layer
+from .layer import Array, Gradients, Layer, _full_name
 from .tree import named_arrays
 
 P = TypeVar("P", bound=tuple[Any, ...])
@@ -73,7 +73,8 @@ def numerical_gradients(
     Parameters
     ----------
     layer
-        Any layer that keeps the contract, your own included.
+        Any layer that keeps the contract, your own included, as a subclass of
+        :class:`rnn_ref.Layer`. For a model, use :func:`numerical_gradient` on one array at a time.
     params, x, state
         Where to differentiate, float64: the parameters, the input (T, N, D), the initial state
         (zeros for None).
@@ -92,6 +93,8 @@ def numerical_gradients(
     TypeError, ValueError
         As ``layer.forward`` and ``layer.backward`` raise them.
     """
+    if not isinstance(layer, Layer):
+        raise TypeError(f"layer: expected a Layer, got {_full_name(layer)}")
     state = layer._check_forward(params, x, state, None)
     _, _, cache = layer.forward(params, x, state)
     d_final_state = layer._check_backward(params, cache, d_output, d_final_state)
@@ -171,13 +174,14 @@ def relative_error(actual: Array, expected: Array) -> float:
     Raises
     ------
     TypeError
-        One is a tuple, such as all parameters; see :func:`gradient_errors`.
+        One is no array: a tuple, such as all parameters (see :func:`gradient_errors`), or a tensor
+        of another framework.
     ValueError
         The shapes differ.
     """
     given: dict[str, object] = {"actual": actual, "expected": expected}
     for name, value in given.items():
-        if isinstance(value, tuple):
+        if not isinstance(value, np.ndarray | np.generic | float | int):
             raise TypeError(f"{name}: expected an array, got {type(value).__name__}")
     if np.shape(actual) != np.shape(expected):
         raise ValueError(f"actual: expected shape {np.shape(expected)}, got {np.shape(actual)}")

@@ -246,15 +246,15 @@ class Layer(ABC, Generic[P, S, C]):
         # Copies: with T = 0 these very arrays would come back as the gradient of the initial state.
         return cast(S, self.state_type(*(d.copy() for d in d_final_state)))
 
-    def _check_params(self, params: P) -> np.dtype[Any]:
-        _check_named_tuple("params", params, self.params_type)
+    def _check_params(self, params: P, where: str = "params") -> np.dtype[Any]:
+        _check_named_tuple(where, params, self.params_type)
         axes = self.param_axes()
         dtype: np.dtype[Any] | None = None  # the first parameter's, which all others must share
         for name, value in params._asdict().items():  # type: ignore[attr-defined]
             if name in axes:
-                dtype = _check_array(f"params.{name}", value, axes[name], dtype)
+                dtype = _check_array(f"{where}.{name}", value, axes[name], dtype)
             elif value is not None:
-                raise ValueError(f"params.{name}: expected None, {self} has no such parameter")
+                raise ValueError(f"{where}.{name}: expected None, {self} has no such parameter")
         return cast("np.dtype[Any]", dtype)
 
     def _check_state(self, name: str, state: S, batch_size: int, dtype: np.dtype[Any]) -> None:
@@ -317,11 +317,17 @@ def _check_size(name: str, value: object, smallest: int) -> None:
 
 def _check_rng(rng: object) -> None:
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
+        raise TypeError(f"rng: expected a numpy.random.Generator, got {_full_name(rng)}")
+
+
+def _full_name(value: object) -> str:
+    """The type with its module, for where another package has one of the same name."""
+    return f"{type(value).__module__}.{type(value).__name__}"
 
 
 def _check_choice_of(name: str, value: object, *choices: object) -> None:
-    if value not in choices:
+    # 1 == True, but where one of them is a choice the other is a mistake.
+    if value not in choices or isinstance(value, bool) != isinstance(choices[0], bool):
         raise ValueError(f"{name}: expected one of {choices}, got {value!r}")
 
 

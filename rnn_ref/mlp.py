@@ -97,8 +97,12 @@ class MLP:
         _check_named_tuple(name, params, MLPParams)
         maps = len(self.sizes) - 1
         for field, values in params._asdict().items():
-            if not isinstance(values, tuple) or len(values) != maps:
-                raise ValueError(f"{name}.{field}: expected a tuple of {maps} arrays")
+            if not isinstance(values, tuple):
+                found = type(values).__name__
+                raise TypeError(f"{name}.{field}: expected a tuple of arrays, got {found}")
+            if len(values) != maps:
+                wanted = f"{maps} arrays, one for each affine map"
+                raise ValueError(f"{name}.{field}: expected {wanted}, got {len(values)}")
         for k, (W, b) in enumerate(zip(*params, strict=True)):
             n_in, n_out = self.sizes[k : k + 2]
             axes = (("out", n_out), ("in", n_in))

@@ -100,7 +100,9 @@ class SRU(Layer[SRUParams, SRUState, SRUCache]):
     Notes
     -----
     Lei et al. (2018), "Simple recurrent units for highly parallelizable recurrence"; version 1 is
-    the first version of that paper, arXiv 1709.02755v1. The paper's g is the identity in version 2.
+    the first version of that paper, arXiv 1709.02755v1. The paper's g is the identity in version 2,
+    either of the two in version 1. ``init_params`` draws as for every layer; the authors draw
+    larger weights, of variance 1/D, and start with biases of 0.
     Where D != H the authors' package applies alpha not here but once, to the initial W_s. The
     chapter's equations are :eq:`eq-sru-candidate` to :eq:`eq-sru-hidden`, and for the gradient
     :eq:`eq-sru-dh` to :eq:`eq-sru-dx`.
@@ -300,6 +302,8 @@ def highway_alpha(bias: float) -> float:
 
     Raises
     ------
+    TypeError
+        ``bias`` is not a number.
     ValueError
         ``bias`` is not finite, or so large that alpha overflows.
 
@@ -308,6 +312,8 @@ def highway_alpha(bias: float) -> float:
     >>> round(highway_alpha(0.0), 6)
     1.732051
     """
+    if isinstance(bias, bool) or not isinstance(bias, float | int | np.number):
+        raise TypeError(f"bias: expected a number, got {type(bias).__name__}")
     if not -math.inf < bias < 700.0:
         raise ValueError(f"bias: expected a finite number below 700, got {bias}")
     return math.sqrt(1.0 + 2.0 * math.exp(bias))

@@ -16,7 +16,7 @@ except ModuleNotFoundError as error:
     ) from error
 from torch import Tensor, nn
 
-from .layer import Array, Layer
+from .layer import Array, Layer, _full_name
 from .tree import field_names, map_arrays, named_arrays
 from .vrnn import VRNN
 
@@ -57,15 +57,21 @@ class _Function(torch.autograd.Function):
 class _Module(nn.Module):
     """The parameters of a layer or a model, under their own names, copied."""
 
-    def __init__(self, params: Any) -> None:
+    def __init__(self, what: Any, params: Any) -> None:
         super().__init__()
+        self._what = what
         self._names = list(named_arrays(params))
         self._form = map_arrays(lambda _: np.zeros(0), params)  # its nesting, without the arrays
         _register(self, params)
 
     def _weights(self) -> list[Tensor]:
         """The parameters in the order of the tree."""
-        return [attrgetter(name)(self) for name in self._names]
+        weights = {name: attrgetter(name)(self) for name in self._names}
+        _check_tensors(**weights)
+        return list(weights.values())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._what!r})"
 
     def params(self) -> Any:
         """The parameters in the NamedTuple they came in, as arrays, copied.
@@ -109,8 +115,10 @@ class TorchLayer(_Module):
     """
 
     def __init__(self, layer: Layer[Any, Any, Any], params: Any) -> None:
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer: expected a rnn_ref.Layer, got {_full_name(layer)}")
         layer._check_params(params)
-        super().__init__(params)
+        super().__init__(layer, params)
         self.layer = layer
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -150,16 +158,15 @@ class TorchLayer(_Module):
         output, *final_state = _Function.apply(run, x, *weights, *state)  # type: ignore[no-untyped-call]
         return output, layer.state_type(*final_state)
 
-    def extra_repr(self) -> str:
-        """The layer, shown inside the module's ``repr``."""
-        return repr(self.layer)
-
 
 class TorchVRNN(_Module):
     """A variational RNN with its parameters: ``kl, nll, final_state = module(x, noise)``.
 
-    Their sum over time is minus the bound, the loss of each row. The parameters carry the names of
-    the model's own (``encoder.weights.0`` ...). On the CPU, first derivatives only.
+    Their sum over time is minus the bound, the loss of each row; ``beta * kl + nll`` anneals the KL
+    term, and a product with a mask leaves out padding at the ends of rows, which must be finite.
+    Draw new noise for every batch. For everything but training, take the parameters back:
+    ``model.sample(module.params(), rng, steps)``. The parameters carry the names of the model's own
+    (``encoder.weights.0`` ...). On the CPU, first derivatives only.
 
     Parameters
     ----------
@@ -184,11 +191,20 @@ class TorchVRNN(_Module):
     >>> (kl + nll).sum(0).mean().backward()
     >>> module.encoder.weights.get_parameter("0").grad.shape
     torch.Size([8, 13])
+
+    Go on where the batch ends, with the model itself:
+
+    >>> state = type(final_state)(*(s.detach().numpy() for s in final_state))
+    >>> rng = np.random.default_rng(1)
+    >>> model.sample(module.params(), rng, steps=5, batch_size=6, state=state).x.shape
+    (5, 6, 3)
     """
 
     def __init__(self, model: VRNN, params: Any) -> None:
+        if not isinstance(model, VRNN):
+            raise TypeError(f"model: expected a rnn_ref.VRNN, got {_full_name(model)}")
         model._check_params(params)
-        super().__init__(params)
+        super().__init__(model, params)
         self.model = model
 
     def forward(self, x: Tensor, noise: Tensor, state: Any = None) -> tuple[Tensor, Tensor, Any]:
@@ -229,10 +245,6 @@ class TorchVRNN(_Module):
         form = map_arrays(lambda _: np.zeros(0), state)
         kl, nll, *final_state = _Function.apply(run, x, noise, *weights, *state)  # type: ignore[no-untyped-call]
         return kl, nll, model.layer.state_type(*final_state)
-
-    def extra_repr(self) -> str:
-        """The model, shown inside the module's ``repr``."""
-        return repr(self.model)
 
 
 def _register(module: nn.Module, tree: tuple[Any, ...]) -> None:

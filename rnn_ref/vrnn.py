@@ -28,6 +28,7 @@ from .layer import (
     _check_positive,
     _check_rng,
     _check_size,
+    _full_name,
 )
 from .mlp import MLP, MLPParams
 from .tree import map_arrays
@@ -79,6 +80,8 @@ class VRNNCache(NamedTuple):
         Hidden states, shape (T+1, N, H); ``h[t]`` has seen x and z of the first t steps.
     networks, steps
         Caches of the networks, and of the recurrent layer at each step.
+    model
+        The model that made this.
     """
 
     x: Array
@@ -96,6 +99,7 @@ class VRNNCache(NamedTuple):
     h: Array
     networks: dict[str, Any]
     steps: list[Any]
+    model: VRNN
 
 
 class Elbo(NamedTuple):
@@ -172,9 +176,11 @@ class VRNN:
         (\mu_{z,t}, \sigma_{z,t}) = \mathrm{encoder}(\varphi_x(x_t), h_{t-1}) \\
         h_t &= \mathrm{layer}([\varphi_x(x_t), \varphi_z(z_t)], h_{t-1})
 
-    The first two lines with the last are the model, the third is the approximate posterior q. Each
-    row is a sequence of its own; everything is summed over a sequence, and nothing is averaged.
-    All arrays of one call share one dtype, float32 or float64.
+    The first two lines with the last are the model, the third is the approximate posterior q. With
+    ``likelihood="bernoulli"`` the decoder gives one logit for each entry of x_t in place of mean
+    and standard deviation. Time is the first axis; each row is a sequence of its own; everything is
+    summed over a sequence, and nothing is averaged. All arrays of one call share one dtype, float32
+    or float64.
 
     Notes
     -----
@@ -189,7 +195,8 @@ class VRNN:
     layer
         The recurrence: any layer of input size 2F whose state has an ``h``.
     likelihood
-        "gaussian" with diagonal covariance, or "bernoulli" for x in [0, 1].
+        "gaussian" with diagonal covariance, or "bernoulli" for x of 0 and 1. Grey levels between
+        are taken, but then the bound is not one of a log-likelihood; samples are always 0 and 1.
     depth
         Layers with rectifier in each of the five networks, at least 1.
     std_floor
@@ -233,7 +240,7 @@ class VRNN:
         for name in ("input_size", "latent_size", "feature_size", "depth"):
             _check_size(name, getattr(self, name), smallest=1)
         if not isinstance(self.layer, Layer):
-            raise TypeError(f"layer: expected a Layer, got {type(self.layer).__name__}")
+            raise TypeError(f"layer: expected a rnn_ref.Layer, got {_full_name(self.layer)}")
         if "h" not in self.layer.state_type._fields:
             raise ValueError(f"layer: expected one whose state has an h, got {self.layer}")
         if self.layer.input_size != 2 * self.feature_size:
@@ -347,7 +354,8 @@ class VRNN:
         x
             Observations, shape (T, N, D); T may be 0.
         noise
-            Standard normal noise that the latent variables are made of, shape (T, N, Z).
+            Standard normal noise that the latent variables are made of, shape (T, N, Z), in x's
+            dtype: ``rng.standard_normal((T, N, Z)).astype(x.dtype)``, drawn anew for every call.
         state
             The layer's initial state; zeros when absent.
 
@@ -399,6 +407,7 @@ class VRNN:
             h=h,
             networks=kept,
             steps=steps,
+            model=self,
         )
         return Elbo(bound, kl, nll, state, held)
 
@@ -413,12 +422,13 @@ class VRNN:
         """Gradients of any loss that depends on the bound's terms; the noise stays what it was.
 
         For minus the bound, averaged over the rows, both weights are 1/N everywhere. A smaller
-        ``d_kl`` is an annealed KL term, a 0 masks a step of padding at the end of a row.
+        ``d_kl`` is an annealed KL term. A 0 in both masks a step of padding at the end of a row, if
+        the padding is finite; ``bound`` and ``final_state`` of that row still count it.
 
         Parameters
         ----------
         params
-            The parameters that ``elbo`` was given.
+            The parameters that ``elbo`` was given, unchanged: with others the gradients are wrong.
         cache
             The cache that ``elbo`` returned.
         d_kl, d_nll
@@ -501,8 +511,8 @@ class VRNN:
         batch_size
             N, at least 1.
         state
-            The layer's initial state, such as ``elbo``'s final one to go on where a sequence ends;
-            zeros when absent.
+            The layer's initial state of N rows, such as ``elbo``'s final one to go on where a
+            sequence ends; zeros when absent.
 
         Returns
         -------
@@ -540,7 +550,9 @@ class VRNN:
         r"""Logarithms of the importance weights :math:`p(x, z)/q(z \mid x)` of K draws of z.
 
         Their mean over draws is an unbiased estimate of the bound, the mean of the weights
-        themselves one of p(x).
+        themselves one of p(x). Memory grows with K N T; for a large K, call it for a few draws at a
+        time and concatenate. No gradient is computed. Rows that differ in length need calls of
+        their own.
 
         Parameters
         ----------
@@ -610,7 +622,7 @@ class VRNN:
         dtype: np.dtype[Any] | None = None
         for name, network in self.networks._asdict().items():
             dtype = network.check_params(f"params.{name}", getattr(params, name), dtype)
-        found = self.layer._check_params(params.layer)
+        found = self.layer._check_params(params.layer, "params.layer")
         if found != dtype:
             raise TypeError(f"params.layer: expected {dtype}, as in params.phi_x, got {found}")
         return found
@@ -621,7 +633,10 @@ class VRNN:
         T, N, _ = x.shape
         _check_array("noise", noise, (("T", T), ("N", N), ("Z", self.latent_size)), dtype)
         if self.likelihood == "bernoulli" and not ((x >= 0.0) & (x <= 1.0)).all():
-            raise ValueError('x: expected values in [0, 1] for likelihood="bernoulli"')
+            raise ValueError(
+                'x: expected values in [0, 1] for likelihood="bernoulli", '
+                f"got values from {x.min():g} to {x.max():g}"
+            )
         if state is None:
             return self.layer.zero_state(N, dtype)
         self.layer._check_state("state", state, N, dtype)
@@ -632,6 +647,8 @@ class VRNN:
     ) -> Any:
         dtype = self._check_params(params)
         _check_named_tuple("cache", cache, VRNNCache)
+        if cache.model != self:
+            raise ValueError(f"cache: expected one of {self}, got one of {cache.model}")
         T, N, _ = cache.x.shape
         _check_array("cache.x", cache.x, (("T", T), ("N", N), ("D", self.input_size)), dtype)
         for name, value in (("d_kl", d_kl), ("d_nll", d_nll)):

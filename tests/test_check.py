@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from contract import case
 
 from rnn_ref import (
@@ -54,6 +55,10 @@ def test_relative_error():
     assert np.isnan(relative_error(np.array([np.nan, -4.0]), expected))
     with pytest.raises(ValueError, match=r"expected shape \(2,\), got \(1, 2\)"):
         relative_error(expected[None], expected)
+    with pytest.raises(TypeError, match="expected: expected an array, got Tensor"):
+        relative_error(expected, torch.tensor(expected))
+    with pytest.raises(TypeError, match=r"layer: expected a Layer, got torch\.nn.*GRU"):
+        numerical_gradients(torch.nn.GRU(3, 5), None, expected, None, expected)
     with pytest.raises(TypeError, match="actual: expected an array, got ElmanParams"):
         relative_error(case(ElmanRNN(3, 5)).params, expected)
 

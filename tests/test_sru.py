@@ -58,6 +58,8 @@ class TestSRU(Contract):
     ("change", "error", "message"),
     [
         ({"version": 3}, ValueError, r"version: expected one of \(1, 2\), got 3"),
+        ({"version": True}, ValueError, r"version: expected one of \(1, 2\), got True"),
+        ({"highway": 0}, ValueError, "highway: expected one of"),
         ({"nonlinearity": "relu"}, ValueError, "nonlinearity: expected one of .*'identity'"),
         ({"highway": "yes"}, ValueError, "highway: expected one of"),
         ({"alpha": 0.0}, ValueError, "alpha: expected a positive finite number, got 0.0"),
@@ -132,6 +134,8 @@ def test_the_cell_of_version_1_is_an_average():
 def test_highway_alpha():
     assert highway_alpha(0.0) == math.sqrt(3.0)
     assert highway_alpha(-30.0) == pytest.approx(1.0, abs=1e-12)
+    with pytest.raises(TypeError, match="bias: expected a number, got ndarray"):
+        highway_alpha(np.zeros(3))
     for bias in (math.nan, math.inf, -math.inf, 701.0):
         with pytest.raises(ValueError, match="bias: expected a finite number"):
             highway_alpha(bias)

@@ -161,6 +161,8 @@ def test_wrong_arguments_are_refused(layer):
             "x: expected a tensor on the CPU, got one on meta",
         ),
         (lambda: TorchLayer(layer, tuple(c.params)), TypeError, "params: expected"),
+        (lambda: TorchLayer(torch.nn.GRU(3, 5), None), TypeError, r"got torch\.nn.*GRU"),
+        (lambda: module.to("meta")(x), ValueError, "weight_ih: expected a tensor on the CPU"),
     ]
     for call, error, message in refused:
         with pytest.raises(error, match=message):
@@ -249,6 +251,7 @@ def test_vrnn_refuses_wrong_arguments(model):
         (lambda: module(x, noise.to("meta")), ValueError, "noise: expected a tensor on the CPU"),
         (lambda: module(x, noise, tuple(state)), TypeError, "state: expected .*State, got tuple"),
         (lambda: TorchVRNN(model, tuple(c.params)), TypeError, "params: expected VRNNParams"),
+        (lambda: TorchVRNN(GRU(3, 5), None), TypeError, r"model: expected .*VRNN, got .*GRU"),
     ]
     for call, error, message in refused:
         with pytest.raises(error, match=message):
