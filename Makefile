@@ -46,7 +46,7 @@ help:
 	@echo 'make browser     open every page in Chromium, check it, leave pictures in _build/pictures'
 	@echo 'make lint        ruff: rules and format'
 	@echo 'make types       mypy --strict on rnn_ref'
-	@echo 'make unit        the tests of rnn_ref alone, in seconds'
+	@echo 'make unit        the tests of rnn_ref alone, without the chapters and the book'
 	@echo 'make sru         compare SRU with the package of its authors (compiles C++, once)'
 	@echo 'make notebooks   execute the chapters in place (CHAPTERS=chapters/gru.ipynb for one)'
 	@echo 'make clean       remove what was built; make distclean: .venv as well'

@@ -141,10 +141,10 @@ class TorchLayer(_Module):
         layer, weights = self.layer, self._weights()
         _check_tensors(x=x)
         _check_time_major(x, layer.input_size)
-        state = _tensor_state(layer, state, x)
+        initial = _tensor_state(layer, state, x)
 
         def run(x: Array, *arrays: Array) -> tuple[list[Array], Back]:
-            params, state = _filled((self._form, form), arrays)
+            params, state = _filled((self._form, initial), arrays)
             output, final_state, cache = layer.forward(params, x, state)
 
             def back(d_output: Array, *d_final_state: Array) -> list[Array]:
@@ -154,8 +154,7 @@ class TorchLayer(_Module):
 
             return [output, *final_state], back
 
-        form = map_arrays(lambda _: np.zeros(0), state)
-        output, *final_state = _Function.apply(run, x, *weights, *state)  # type: ignore[no-untyped-call]
+        output, *final_state = _Function.apply(run, x, *weights, *initial)  # type: ignore[no-untyped-call]
         return output, layer.state_type(*final_state)
 
 
@@ -229,10 +228,10 @@ class TorchVRNN(_Module):
         model, weights = self.model, self._weights()
         _check_tensors(x=x, noise=noise)
         _check_time_major(x, model.input_size)
-        state = _tensor_state(model.layer, state, x)
+        initial = _tensor_state(model.layer, state, x)
 
         def run(x: Array, noise: Array, *arrays: Array) -> tuple[list[Array], Back]:
-            params, state = _filled((self._form, form), arrays)
+            params, state = _filled((self._form, initial), arrays)
             _, kl, nll, final_state, cache = model.elbo(params, x, noise, state)
 
             def back(d_kl: Array, d_nll: Array, *d_final_state: Array) -> list[Array | None]:
@@ -242,8 +241,7 @@ class TorchVRNN(_Module):
 
             return [kl, nll, *final_state], back
 
-        form = map_arrays(lambda _: np.zeros(0), state)
-        kl, nll, *final_state = _Function.apply(run, x, noise, *weights, *state)  # type: ignore[no-untyped-call]
+        kl, nll, *final_state = _Function.apply(run, x, noise, *weights, *initial)  # type: ignore[no-untyped-call]
         return kl, nll, model.layer.state_type(*final_state)
 
 

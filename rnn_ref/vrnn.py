@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -32,6 +32,8 @@ from .layer import (
 )
 from .mlp import MLP, MLPParams
 from .tree import map_arrays
+
+_Law: TypeAlias = tuple[Array, Array | None, Array | None]
 
 
 class VRNNParams(NamedTuple):
@@ -295,12 +297,19 @@ class VRNN:
         slope = softplus_slope(sigma - self.std_floor)
         return np.concatenate([d_mu, d_sigma * slope], axis=-1)  # (eq-vrnn-ds)
 
-    def _nll(self, decoded: Array, x: Array) -> Array:
-        """Minus log p(x_t | z, past), summed over the entries of x_t."""
+    def _law(self, a_x: Array) -> _Law:
+        """mu_x, sigma_x and logits of x_t given z_t and the past, from the decoder's output."""
         if self.likelihood == "gaussian":
-            each = gaussian_nll(x, *self._gaussian(decoded))
+            return (*self._gaussian(a_x), None)
+        return sigmoid(a_x), None, a_x
+
+    def _nll(self, law: _Law, x: Array) -> Array:
+        """Minus log p(x_t | z, past), summed over the entries of x_t."""
+        mu_x, sigma_x, logits = law
+        if sigma_x is None:
+            each = bernoulli_nll(x, cast(Array, logits))
         else:
-            each = bernoulli_nll(x, decoded)
+            each = gaussian_nll(x, mu_x, sigma_x)
         nll: Array = each.sum(-1)  # (eq-vrnn-nll)
         return nll
 
@@ -335,12 +344,13 @@ class VRNN:
         phi_x, _ = nets.phi_x.forward(params.phi_x, x_t)  # (eq-vrnn-phi-x)
         a_0, _ = nets.prior.forward(params.prior, h_prev)  # (eq-vrnn-prior)
         a_z, _ = nets.encoder.forward(params.encoder, _beside(phi_x, h_prev))  # (eq-vrnn-encoder)
-        (mu_0, sigma_0), (mu_z, sigma_z) = self._gaussian(a_0), self._gaussian(a_z)
+        mu_0, sigma_0 = self._gaussian(a_0)  # (eq-vrnn-sigma)
+        mu_z, sigma_z = self._gaussian(a_z)  # (eq-vrnn-sigma)
         z = mu_z + sigma_z * noise_t  # (eq-vrnn-z)
         phi_z, _ = nets.phi_z.forward(params.phi_z, z)  # (eq-vrnn-phi-z)
         a_x, _ = nets.decoder.forward(params.decoder, _beside(phi_z, h_prev))  # (eq-vrnn-decoder)
         kl = gaussian_kl(mu_z, sigma_z, mu_0, sigma_0).sum(-1)  # (eq-vrnn-kl)
-        nll = self._nll(a_x, x_t)  # (eq-vrnn-nll)
+        nll = self._nll(self._law(a_x), x_t)  # (eq-vrnn-nll)
         state = self.layer.step(params.layer, _beside(phi_x, phi_z), state)  # (eq-vrnn-recurrence)
         return state, kl, nll
 
@@ -387,12 +397,10 @@ class VRNN:
         # Prior and decoder do not feed the recurrence: all steps at once.
         a_0, kept["prior"] = nets.prior.forward(params.prior, h[:-1])
         a_x, kept["decoder"] = nets.decoder.forward(params.decoder, _beside(phi_z, h[:-1]))
-        mu_0, sigma_0 = self._gaussian(a_0)
-        kl, nll = gaussian_kl(mu_z, sigma_z, mu_0, sigma_0).sum(-1), self._nll(a_x, x)
+        (mu_0, sigma_0), law = self._gaussian(a_0), self._law(a_x)
+        kl, nll = gaussian_kl(mu_z, sigma_z, mu_0, sigma_0).sum(-1), self._nll(law, x)
         bound = -(kl + nll).sum(0)  # (eq-vrnn-bound)
-        law: dict[str, Any] = {"mu_x": sigmoid(a_x), "sigma_x": None, "logits": a_x}
-        if self.likelihood == "gaussian":
-            law = dict(zip(law, (*self._gaussian(a_x), None), strict=True))
+        mu_x, sigma_x, logits = law
         held = VRNNCache(
             x=x,
             noise=noise,
@@ -403,7 +411,9 @@ class VRNN:
             mu_z=mu_z,
             sigma_z=sigma_z,
             z=z,
-            **law,
+            mu_x=mu_x,
+            sigma_x=sigma_x,
+            logits=logits,
             h=h,
             networks=kept,
             steps=steps,
@@ -448,10 +458,13 @@ class VRNN:
             d_kl[..., None] * slope  # (eq-vrnn-d-kl)
             for slope in gaussian_kl_slopes(c.mu_z, c.sigma_z, c.mu_0, c.sigma_0)
         )
-        da_0 = self._gaussian_back(d_mu_0, d_sigma_0, c.sigma_0)
-        d_prior, dh = nets.prior.backward(params.prior, c.networks["prior"], da_0)
-        dx, da_x = self._nll_back(c, d_nll[..., None])
-        d_decoder, d_in = nets.decoder.backward(params.decoder, c.networks["decoder"], da_x)
+        da_0 = self._gaussian_back(d_mu_0, d_sigma_0, c.sigma_0)  # (eq-vrnn-ds)
+        kept = c.networks
+        d_prior, dh = nets.prior.backward(params.prior, kept["prior"], da_0)  # (eq-vrnn-mlp-dv)
+        dx, da_x = self._nll_back(c, d_nll[..., None])  # (eq-vrnn-d-nll)
+        d_decoder, d_in = nets.decoder.backward(
+            params.decoder, kept["decoder"], da_x
+        )  # (eq-vrnn-mlp-dv)
         dphi_z, dh = d_in[..., :F], dh + d_in[..., F:]  # (eq-vrnn-dh)
         # What feeds the recurrence, step by step.
         dphi_x, no_output = np.empty_like(c.phi_x), np.zeros_like(c.h[:1])
@@ -459,24 +472,28 @@ class VRNN:
             np.zeros_like, (params.encoder, params.phi_z, params.layer)
         )
         for t in reversed(range(len(c.x))):
-            grads = self.layer.backward(params.layer, c.steps[t], no_output, d_state)
-            du = grads.x[0]  # (eq-vrnn-du)
+            grads = self.layer.backward(
+                params.layer, c.steps[t], no_output, d_state
+            )  # (eq-vrnn-du)
+            du = grads.x[0]
             d_layer = map_arrays(np.add, d_layer, grads.params)
             d, dz = nets.phi_z.backward(
                 params.phi_z,
-                c.networks["phi_z"][t],
+                kept["phi_z"][t],
                 dphi_z[t] + du[:, F:],  # (eq-vrnn-dphi-z)
             )
             d_phi_z = map_arrays(np.add, d_phi_z, d)
             d_mu = d_mu_z[t] + dz  # (eq-vrnn-d-mu-z)
             d_sigma = d_sigma_z[t] + dz * c.noise[t]  # (eq-vrnn-d-sigma-z)
-            da_z = self._gaussian_back(d_mu, d_sigma, c.sigma_z[t])
-            d, d_in = nets.encoder.backward(params.encoder, c.networks["encoder"][t], da_z)
+            da_z = self._gaussian_back(d_mu, d_sigma, c.sigma_z[t])  # (eq-vrnn-ds)
+            d, d_in = nets.encoder.backward(
+                params.encoder, kept["encoder"][t], da_z
+            )  # (eq-vrnn-mlp-dv)
             d_encoder = map_arrays(np.add, d_encoder, d)
             dphi_x[t] = du[:, :F] + d_in[:, :F]  # (eq-vrnn-dphi-x)
             dh_t = grads.state.h + dh[t] + d_in[:, F:]  # (eq-vrnn-dh)
             d_state = grads.state._replace(h=dh_t)
-        d_phi_x, d_in = nets.phi_x.backward(params.phi_x, c.networks["phi_x"], dphi_x)
+        d_phi_x, d_in = nets.phi_x.backward(params.phi_x, kept["phi_x"], dphi_x)  # (eq-vrnn-mlp-dv)
         d_params = VRNNParams(d_phi_x, d_phi_z, d_prior, d_encoder, d_decoder, d_layer)
         return Gradients(d_params, dx + d_in, d_state)  # (eq-vrnn-dx)
 
@@ -536,12 +553,11 @@ class VRNN:
             z[t] = mu_0 + sigma_0 * rng.standard_normal(mu_0.shape)
             phi_z, _ = nets.phi_z.forward(params.phi_z, z[t])
             a_x, _ = nets.decoder.forward(params.decoder, _beside(phi_z, h_prev))
-            if self.likelihood == "gaussian":
-                mu_x[t], sigma_x = self._gaussian(a_x)
-                x[t] = mu_x[t] + sigma_x * rng.standard_normal(sigma_x.shape)
-            else:
-                mu_x[t] = sigmoid(a_x)
+            mu_x[t], sigma_x, _ = self._law(a_x)
+            if sigma_x is None:
                 x[t] = rng.random(a_x.shape) < mu_x[t]
+            else:
+                x[t] = mu_x[t] + sigma_x * rng.standard_normal(sigma_x.shape)
             phi_x, _ = nets.phi_x.forward(params.phi_x, x[t])
             state = self.layer.step(params.layer, _beside(phi_x, phi_z), state)
         return Sample(x, mu_x, z, state)
