@@ -5,7 +5,16 @@ Every layer keeps one contract, :class:`rnn_ref.Layer`: ``step`` is the chapter'
 needs NumPy alone; :mod:`rnn_ref.torch_module` needs PyTorch and is imported on its own.
 """
 
+from .cell import Cell, RaggedCache, Span
 from .check import gradient_errors, numerical_gradient, numerical_gradients, relative_error
+from .compose import (
+    Bidirectional,
+    BidirectionalCache,
+    BidirectionalParams,
+    BidirectionalState,
+    Stack,
+    StackCache,
+)
 from .elman import ElmanCache, ElmanParams, ElmanRNN, ElmanState
 from .gru import GRU, GRUCache, GRUParams, GRUState
 from .layer import Gradients, Layer
@@ -22,6 +31,11 @@ __all__ = [
     "MLP",
     "SRU",
     "VRNN",
+    "Bidirectional",
+    "BidirectionalCache",
+    "BidirectionalParams",
+    "BidirectionalState",
+    "Cell",
     "Elbo",
     "ElmanCache",
     "ElmanParams",
@@ -36,10 +50,14 @@ __all__ = [
     "LSTMState",
     "Layer",
     "MLPParams",
+    "RaggedCache",
     "SRUCache",
     "SRUParams",
     "SRUState",
     "Sample",
+    "Span",
+    "Stack",
+    "StackCache",
     "VRNNCache",
     "VRNNNetworks",
     "VRNNParams",

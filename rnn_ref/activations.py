@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .layer import Array
+from .checks import Array
 
 
 def sigmoid(a: Array, out: Array | None = None) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .layer import Array, Gradients, Layer, _full_name
-from .tree import named_arrays
+from .checks import Array, _full_name
+from .layer import Gradients, Layer
+from .tree import filled, flat, named_arrays
 
 P = TypeVar("P", bound=tuple[Any, ...])
 S = TypeVar("S", bound=tuple[Any, ...])
@@ -63,6 +64,7 @@ def numerical_gradients(
     state: S | None,
     d_output: Array,
     d_final_state: S | None = None,
+    lengths: Array | None = None,
     eps: float = 1e-4,
 ) -> Gradients[P, S]:
     """What ``layer.backward`` should return, from ``layer.forward`` alone.
@@ -79,7 +81,10 @@ def numerical_gradients(
         Where to differentiate, float64: the parameters, the input (T, N, D), the initial state
         (zeros for None).
     d_output, d_final_state
-        Gradients of the loss in the output (T, N, H) and in the final state (zeros for None).
+        Gradients of the loss in the output (T, N, O) and in the final state (zeros for None).
+    lengths
+        Number of steps of each row, as ``layer.forward`` takes it. The padding's entries in ``x``
+        and ``d_output`` must be finite here, where ``forward`` and ``backward`` read none of them.
     eps
         Step of the differences.
 
@@ -95,30 +100,33 @@ def numerical_gradients(
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"layer: expected a Layer, got {_full_name(layer)}")
-    state = layer._check_forward(params, x, state, None)
-    _, _, cache = layer.forward(params, x, state)
-    d_final_state = layer._check_backward(params, cache, d_output, d_final_state)
+    _, _, cache = layer.forward(params, x, state, lengths)
+    layer.backward(params, cache, d_output, d_final_state)  # which refuses what does not fit
+    zeros = layer.zero_state(x.shape[1], x.dtype)
+    state = zeros if state is None else state
+    d_final_state = zeros if d_final_state is None else d_final_state
 
     def loss(params: P, x: Array, state: S) -> float:
-        output, final_state, _ = layer.forward(params, x, state)
-        pairs = [(d_output, output), *zip(d_final_state, final_state, strict=True)]
+        output, final_state, _ = layer.forward(params, x, state, lengths)
+        pairs = zip(flat((d_output, d_final_state)), flat((output, final_state)), strict=True)
         return float(sum(np.vdot(d, v) for d, v in pairs))
 
-    def each(fields: Any, loss_of: Callable[[Any], float]) -> Any:
-        """Differentiate by one field of a NamedTuple after the other."""
+    def each(tree: Any, loss_of: Callable[[Any], float]) -> Any:
+        """Differentiate by one array of a tree after the other."""
+        arrays = flat(tree)
 
-        def by(name: str, value: Array | None) -> Array | None:
-            def loss_of_field(a: Array) -> float:
-                return loss_of(fields._replace(**{name: a}))
+        def by(k: int) -> Array:
+            def loss_of_array(a: Array) -> float:
+                return loss_of(filled(tree, [*arrays[:k], a, *arrays[k + 1 :]]))
 
-            return None if value is None else numerical_gradient(loss_of_field, value, eps)
+            return numerical_gradient(loss_of_array, arrays[k], eps)
 
-        return type(fields)(*(by(name, value) for name, value in fields._asdict().items()))
+        return filled(tree, map(by, range(len(arrays))))
 
     return Gradients(
-        params=cast(P, each(params, lambda p: loss(p, x, state))),
+        params=each(params, lambda p: loss(p, x, state)),
         x=numerical_gradient(lambda a: loss(params, a, state), x, eps),
-        state=cast(S, each(state, lambda s: loss(params, x, s))),
+        state=each(state, lambda s: loss(params, x, s)),
     )
 
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from .activations import sigmoid, softplus
-from .layer import Array
+from .checks import Array
 
 
 def gaussian_kl(mu_q: Array, sigma_q: Array, mu_p: Array, sigma_p: Array) -> Array:

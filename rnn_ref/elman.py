@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from .activations import relu, relu_slope, tanh, tanh_slope
-from .layer import Array, Gradients, Layer, project, project_back, sum_outer
+from .cell import Cell, RaggedCache, project, project_back, sum_outer
+from .checks import Array
+from .layer import Gradients
 
 
 class ElmanParams(NamedTuple):
@@ -47,18 +49,21 @@ class ElmanCache(NamedTuple):
 
     Attributes
     ----------
+    layer
+        The layer whose ``forward`` made it.
     x
         The input itself, not a copy, shape (T, N, D).
     h
         Hidden states, shape (T+1, N, H); ``h[0]`` is the initial state and ``h[1:]`` is the output.
     """
 
+    layer: Any
     x: Array
     h: Array
 
 
 @dataclass(frozen=True)
-class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
+class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
     r"""The simple recurrent network: one nonlinear map of the input and the previous state.
 
     .. math::
@@ -90,7 +95,7 @@ class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
 
     params_type: ClassVar[type] = ElmanParams
     state_type: ClassVar[type] = ElmanState
-    cache_type: ClassVar[type] = ElmanCache
+    cache_types: ClassVar[tuple[type, ...]] = (ElmanCache, RaggedCache)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,14 +115,9 @@ class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
         h = f(a)  # (eq-elman-state)
         return ElmanState(h)
 
-    def forward(
-        self,
-        params: ElmanParams,
-        x: Array,
-        state: ElmanState | None = None,
-        lengths: Array | None = None,
+    def _forward(
+        self, params: ElmanParams, x: Array, state: ElmanState
     ) -> tuple[Array, ElmanState, ElmanCache]:
-        state = self._check_forward(params, x, state, lengths)
         f = tanh if self.nonlinearity == "tanh" else relu
         T, N, _ = x.shape
         a = project(x, params.weight_ih, params.bias_ih + params.bias_hh)
@@ -127,16 +127,12 @@ class ElmanRNN(Layer[ElmanParams, ElmanState, ElmanCache]):
         for t in range(T):
             a[t] += h[t] @ U_T
             f(a[t], out=h[t + 1])
-        return h[1:], ElmanState(h[T].copy()), ElmanCache(x, h)
+        return h[1:], ElmanState(h[T].copy()), ElmanCache(self, x, h)
 
-    def backward(
-        self,
-        params: ElmanParams,
-        cache: ElmanCache,
-        d_output: Array,
-        d_final_state: ElmanState | None = None,
+    def _backward(
+        self, params: ElmanParams, cache: ElmanCache, d_output: Array, d_final_state: ElmanState
     ) -> Gradients[ElmanParams, ElmanState]:
-        dh_next = self._check_backward(params, cache, d_output, d_final_state).h
+        dh_next = d_final_state.h
         W, U = params.weight_ih, params.weight_hh
         x, h_prev, h = cache.x, cache.h[:-1], cache.h[1:]
         slope = tanh_slope(h) if self.nonlinearity == "tanh" else relu_slope(h)  # (eq-elman-slope)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from .activations import sigmoid, sigmoid_slope, tanh, tanh_slope
-from .layer import Array, Gradients, Layer, project, project_back, sum_outer
+from .cell import Cell, RaggedCache, project, project_back, sum_outer
+from .checks import Array
+from .layer import Gradients
 
 
 class GRUParams(NamedTuple):
@@ -50,6 +52,8 @@ class GRUCache(NamedTuple):
 
     Attributes
     ----------
+    layer
+        The layer whose ``forward`` made it.
     x
         The input itself, not a copy, shape (T, N, D).
     r, z, n
@@ -61,6 +65,7 @@ class GRUCache(NamedTuple):
         Hidden states, shape (T+1, N, H); ``h[0]`` is the initial one and ``h[1:]`` is the output.
     """
 
+    layer: Any
     x: Array
     r: Array
     z: Array
@@ -70,7 +75,7 @@ class GRUCache(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GRU(Layer[GRUParams, GRUState, GRUCache]):
+class GRU(Cell[GRUParams, GRUState, GRUCache]):
     r"""A state that is an average of itself and a candidate, with learned weights.
 
     .. math::
@@ -109,7 +114,7 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
 
     params_type: ClassVar[type] = GRUParams
     state_type: ClassVar[type] = GRUState
-    cache_type: ClassVar[type] = GRUCache
+    cache_types: ClassVar[tuple[type, ...]] = (GRUCache, RaggedCache)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -138,14 +143,9 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
         h = (1.0 - z) * n + z * h_prev  # (eq-gru-hidden)
         return GRUState(h)
 
-    def forward(
-        self,
-        params: GRUParams,
-        x: Array,
-        state: GRUState | None = None,
-        lengths: Array | None = None,
+    def _forward(
+        self, params: GRUParams, x: Array, state: GRUState
     ) -> tuple[Array, GRUState, GRUCache]:
-        state = self._check_forward(params, x, state, lengths)
         (T, N, _), H = x.shape, self.hidden_size
         gates = project(x, params.weight_ih, params.bias_ih)  # W x + b, then r z n in place
         rz, (r, z, n) = gates[:, :, : 2 * H], np.split(gates, 3, axis=2)
@@ -169,20 +169,16 @@ class GRU(Layer[GRUParams, GRUState, GRUCache]):
             np.subtract(h[t], n[t], out=h[t + 1])  # (1-z) n + z h = n + z (h - n)
             h[t + 1] *= z[t]
             h[t + 1] += n[t]
-        return h[1:], GRUState(h[T].copy()), GRUCache(x, r, z, n, m, h)
+        return h[1:], GRUState(h[T].copy()), GRUCache(self, x, r, z, n, m, h)
 
-    def backward(
-        self,
-        params: GRUParams,
-        cache: GRUCache,
-        d_output: Array,
-        d_final_state: GRUState | None = None,
+    def _backward(
+        self, params: GRUParams, cache: GRUCache, d_output: Array, d_final_state: GRUState
     ) -> Gradients[GRUParams, GRUState]:
-        dh_next = self._check_backward(params, cache, d_output, d_final_state).h
+        dh_next = d_final_state.h
         after, H = self.reset == "after", self.hidden_size
         W, U = params.weight_ih, params.weight_hh
         U_rz, U_n = U[: 2 * H], U[2 * H :]
-        x, r, z, n, m, h_all = cache
+        _, x, r, z, n, m, h_all = cache
         h_prev = h_all[:-1]
         # Every local derivative, for all steps in one pass: none of them waits for the recursion.
         h_by_an = (1.0 - z) * tanh_slope(n)  # (eq-gru-h-by-an)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from .activations import sigmoid, sigmoid_slope, tanh, tanh_slope
-from .layer import Array, Axis, Gradients, Layer, project, project_back, sum_outer
+from .cell import Axis, Cell, RaggedCache, project, project_back, sum_outer
+from .checks import Array
+from .layer import Gradients
 
 
 class LSTMParams(NamedTuple):
@@ -57,6 +59,8 @@ class LSTMCache(NamedTuple):
 
     Attributes
     ----------
+    layer
+        The layer whose ``forward`` made it.
     x
         The input itself, not a copy, shape (T, N, D).
     i, f, g, o
@@ -69,6 +73,7 @@ class LSTMCache(NamedTuple):
         Hidden states, shape (T+1, N, H); ``h[0]`` is the initial one and ``h[1:]`` is the output.
     """
 
+    layer: Any
     x: Array
     i: Array
     f: Array
@@ -80,7 +85,7 @@ class LSTMCache(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LSTM(Layer[LSTMParams, LSTMState, LSTMCache]):
+class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
     r"""A cell state that is kept and added to, and gates that decide how much.
 
     .. math::
@@ -129,7 +134,7 @@ class LSTM(Layer[LSTMParams, LSTMState, LSTMCache]):
 
     params_type: ClassVar[type] = LSTMParams
     state_type: ClassVar[type] = LSTMState
-    cache_type: ClassVar[type] = LSTMCache
+    cache_types: ClassVar[tuple[type, ...]] = (LSTMCache, RaggedCache)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -195,14 +200,9 @@ class LSTM(Layer[LSTMParams, LSTMState, LSTMCache]):
         h = o * tanh(c)  # (eq-lstm-hidden)
         return LSTMState(h, c)
 
-    def forward(
-        self,
-        params: LSTMParams,
-        x: Array,
-        state: LSTMState | None = None,
-        lengths: Array | None = None,
+    def _forward(
+        self, params: LSTMParams, x: Array, state: LSTMState
     ) -> tuple[Array, LSTMState, LSTMCache]:
-        state = self._check_forward(params, x, state, lengths)
         T, N, _ = x.shape
         # One array for all gates: the pre-activations at first, turned into i, f, g, o in place.
         gates = project(x, params.weight_ih, params.bias_ih + params.bias_hh)
@@ -235,18 +235,14 @@ class LSTM(Layer[LSTMParams, LSTMState, LSTMCache]):
             tanh(c[t + 1], out=tanh_c[t])
             np.multiply(o[t], tanh_c[t], out=h[t + 1])
         final_state = LSTMState(h[T].copy(), c[T].copy())
-        return h[1:], final_state, LSTMCache(x, i, f, g, o, c, tanh_c, h)
+        return h[1:], final_state, LSTMCache(self, x, i, f, g, o, c, tanh_c, h)
 
-    def backward(
-        self,
-        params: LSTMParams,
-        cache: LSTMCache,
-        d_output: Array,
-        d_final_state: LSTMState | None = None,
+    def _backward(
+        self, params: LSTMParams, cache: LSTMCache, d_output: Array, d_final_state: LSTMState
     ) -> Gradients[LSTMParams, LSTMState]:
-        dh_next, dc_next = self._check_backward(params, cache, d_output, d_final_state)
+        dh_next, dc_next = d_final_state
         W, U, (p_i, p_f, p_o) = params.weight_ih, params.weight_hh, self._peepholes(params)
-        x, i, f, g, o, _, tanh_c, _ = cache
+        _, x, i, f, g, o, _, tanh_c, _ = cache
         h_prev, c_prev, c = cache.h[:-1], cache.c[:-1], cache.c[1:]
         # Every local derivative, for all steps in one pass: none of them waits for the recursion.
         h_by_c = o * tanh_slope(tanh_c)  # (eq-lstm-h-by-c)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .activations import relu, relu_slope
-from .layer import (
+from .cell import sum_outer
+from .checks import (
     Array,
     _check_array,
     _check_choice_of,
@@ -17,7 +18,6 @@ from .layer import (
     _check_rng,
     _check_size,
     _float_dtype,
-    sum_outer,
 )
 
 

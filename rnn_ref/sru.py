@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from .activations import sigmoid, sigmoid_slope, tanh, tanh_slope
-from .layer import (
-    Array,
-    Axis,
-    Gradients,
-    Layer,
-    _check_positive,
-    project,
-    project_back,
-    sum_outer,
-)
+from .cell import Axis, Cell, RaggedCache, project, project_back, sum_outer
+from .checks import Array, _check_positive
+from .layer import Gradients
 
 
 class SRUParams(NamedTuple):
@@ -60,6 +53,8 @@ class SRUCache(NamedTuple):
 
     Attributes
     ----------
+    layer
+        The layer whose ``forward`` made it.
     x
         The input itself, not a copy, shape (T, N, D).
     u, f, r, s
@@ -72,6 +67,7 @@ class SRUCache(NamedTuple):
         Outputs, shape (T+1, N, H); ``h[0]`` is the initial one and ``h[1:]`` is the output.
     """
 
+    layer: Any
     x: Array
     u: Array
     f: Array
@@ -83,7 +79,7 @@ class SRUCache(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SRU(Layer[SRUParams, SRUState, SRUCache]):
+class SRU(Cell[SRUParams, SRUState, SRUCache]):
     r"""A recurrence without a matrix: each unit averages its own past and a candidate.
 
     .. math::
@@ -137,7 +133,7 @@ class SRU(Layer[SRUParams, SRUState, SRUCache]):
 
     params_type: ClassVar[type] = SRUParams
     state_type: ClassVar[type] = SRUState
-    cache_type: ClassVar[type] = SRUCache
+    cache_types: ClassVar[tuple[type, ...]] = (SRUCache, RaggedCache)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -200,14 +196,9 @@ class SRU(Layer[SRUParams, SRUState, SRUCache]):
         h = r * g_c + (1.0 - r) * s  # (eq-sru-hidden)
         return SRUState(h, c)
 
-    def forward(
-        self,
-        params: SRUParams,
-        x: Array,
-        state: SRUState | None = None,
-        lengths: Array | None = None,
+    def _forward(
+        self, params: SRUParams, x: Array, state: SRUState
     ) -> tuple[Array, SRUState, SRUCache]:
-        state = self._check_forward(params, x, state, lengths)
         (T, N, _), H = x.shape, self.hidden_size
         b = np.zeros(self.gates * H, x.dtype)
         b[H : 3 * H] = params.bias_ih
@@ -233,7 +224,7 @@ class SRU(Layer[SRUParams, SRUState, SRUCache]):
         np.subtract(g_c, s, out=h[1:])  # r g + (1-r) s = s + r (g - s)
         h[1:] *= r
         h[1:] += s
-        return h[1:], SRUState(h[T].copy(), c[T].copy()), SRUCache(x, u, f, r, s, c, g_c, h)
+        return h[1:], SRUState(h[T].copy(), c[T].copy()), SRUCache(self, x, u, f, r, s, c, g_c, h)
 
     def _highway(self, x: Array, s_of_W: Array | None) -> Array:
         """The highway term s for all steps; ``s_of_W`` holds ``W_s x`` where there is a W_s."""
@@ -242,16 +233,12 @@ class SRU(Layer[SRUParams, SRUState, SRUCache]):
         s = x if s_of_W is None else s_of_W
         return s if self.alpha == 1.0 else self.alpha * s
 
-    def backward(
-        self,
-        params: SRUParams,
-        cache: SRUCache,
-        d_output: Array,
-        d_final_state: SRUState | None = None,
+    def _backward(
+        self, params: SRUParams, cache: SRUCache, d_output: Array, d_final_state: SRUState
     ) -> Gradients[SRUParams, SRUState]:
-        dh_next, dc_next = self._check_backward(params, cache, d_output, d_final_state)
+        dh_next, dc_next = d_final_state
         W, (v_f, v_r) = params.weight_ih, self._peepholes(params)
-        x, u, f, r, s, c, g_c, _ = cache
+        _, x, u, f, r, s, c, g_c, _ = cache
         c_prev = c[:-1]
         dh = d_output.copy()  # (eq-sru-dh)
         if len(x):  # the last output is the final state's h as well, and no step reads an h

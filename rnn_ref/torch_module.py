@@ -16,8 +16,9 @@ except ModuleNotFoundError as error:
     ) from error
 from torch import Tensor, nn
 
-from .layer import Array, Layer, _full_name
-from .tree import field_names, map_arrays, named_arrays
+from .checks import Array, _full_name
+from .layer import Layer
+from .tree import field_names, filled, flat, map_arrays, named_arrays
 from .vrnn import VRNN
 
 Back: TypeAlias = Callable[..., Iterable[Array | None]]
@@ -81,7 +82,7 @@ class _Module(nn.Module):
         NamedTuple of Array
             Of the layer's or the model's type of parameters.
         """
-        return _filled(self._form, [np.array(w.detach().numpy()) for w in self._weights()])
+        return filled(self._form, [np.array(w.detach().numpy()) for w in self._weights()])
 
 
 class TorchLayer(_Module):
@@ -121,7 +122,9 @@ class TorchLayer(_Module):
         super().__init__(layer, params)
         self.layer = layer
 
-    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    def forward(
+        self, x: Tensor, state: Any = None, lengths: Array | None = None
+    ) -> tuple[Tensor, Any]:
         """Run the layer.
 
         Parameters
@@ -130,32 +133,36 @@ class TorchLayer(_Module):
             Input, shape (T, N, D), dtype of the parameters.
         state
             Initial state, a NamedTuple of tensors as this method returns it; zeros when absent.
+        lengths
+            Number of steps of each row, an array or a tensor of integers of shape (N,); T for every
+            row when absent.
 
         Returns
         -------
         output : Tensor
-            Shape (T, N, H).
+            Shape (T, N, O), 0 behind the end of a row.
         final_state : NamedTuple of Tensor
-            Of the layer's ``state_type``.
+            The layer's state.
         """
         layer, weights = self.layer, self._weights()
         _check_tensors(x=x)
         _check_time_major(x, layer.input_size)
         initial = _tensor_state(layer, state, x)
+        steps = lengths.numpy() if isinstance(lengths, Tensor) else lengths
 
         def run(x: Array, *arrays: Array) -> tuple[list[Array], Back]:
-            params, state = _filled((self._form, initial), arrays)
-            output, final_state, cache = layer.forward(params, x, state)
+            params, state = filled((self._form, initial), arrays)
+            output, final_state, cache = layer.forward(params, x, state, steps)
 
             def back(d_output: Array, *d_final_state: Array) -> list[Array]:
-                d_final = layer.state_type(*d_final_state)
+                d_final = filled(initial, d_final_state)
                 grads = layer.backward(params, cache, d_output, d_final)
-                return [grads.x, *named_arrays(grads.params).values(), *grads.state]
+                return [grads.x, *flat(grads.params), *flat(grads.state)]
 
-            return [output, *final_state], back
+            return [output, *flat(final_state)], back
 
-        output, *final_state = _Function.apply(run, x, *weights, *initial)  # type: ignore[no-untyped-call]
-        return output, layer.state_type(*final_state)
+        output, *final_state = _Function.apply(run, x, *weights, *flat(initial))  # type: ignore[no-untyped-call]
+        return output, filled(initial, final_state)
 
 
 class TorchVRNN(_Module):
@@ -231,13 +238,13 @@ class TorchVRNN(_Module):
         initial = _tensor_state(model.layer, state, x)
 
         def run(x: Array, noise: Array, *arrays: Array) -> tuple[list[Array], Back]:
-            params, state = _filled((self._form, initial), arrays)
+            params, state = filled((self._form, initial), arrays)
             _, kl, nll, final_state, cache = model.elbo(params, x, noise, state)
 
             def back(d_kl: Array, d_nll: Array, *d_final_state: Array) -> list[Array | None]:
                 d_final = model.layer.state_type(*d_final_state)
                 grads = model.elbo_backward(params, cache, d_kl, d_nll, d_final)
-                return [grads.x, None, *named_arrays(grads.params).values(), *grads.state]
+                return [grads.x, None, *flat(grads.params), *flat(grads.state)]
 
             return [kl, nll, *final_state], back
 
@@ -256,20 +263,15 @@ def _register(module: nn.Module, tree: tuple[Any, ...]) -> None:
             module.register_parameter(name, nn.Parameter(torch.tensor(value)))
 
 
-def _filled(form: Any, arrays: Iterable[Array]) -> Any:
-    """The flat list of arrays in the nesting of ``form``."""
-    rest = iter(arrays)
-    return map_arrays(lambda _: next(rest), form)
-
-
 def _tensor_state(layer: Layer[Any, Any, Any], state: Any, x: Tensor) -> Any:
     """The initial state as tensors; zeros where None is given."""
+    dtype = np.float32 if x.dtype == torch.float32 else np.float64
+    zeros = map_arrays(torch.from_numpy, layer.zero_state(x.shape[1], dtype))
     if state is None:
-        zeros = torch.zeros(x.shape[1], layer.hidden_size, dtype=x.dtype)
-        return layer.state_type(*(zeros for _ in layer.state_type._fields))
-    if not isinstance(state, layer.state_type):
-        raise TypeError(f"state: expected {layer.state_type.__name__}, got {type(state).__name__}")
-    _check_tensors(**{f"state.{field}": value for field, value in state._asdict().items()})
+        return zeros
+    if type(state) is not type(zeros):
+        raise TypeError(f"state: expected {type(zeros).__name__}, got {type(state).__name__}")
+    _check_tensors(**named_arrays(state, "state."))
     return state
 
 

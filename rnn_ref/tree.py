@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
-from .layer import Array
+from .checks import Array
 
 Tree = TypeVar("Tree")  # an array, None, or a tuple or NamedTuple of trees
 
@@ -42,7 +42,7 @@ def named_arrays(tree: Any, prefix: str = "") -> dict[str, Array]:
     return found
 
 
-def map_arrays(f: Callable[..., Array], tree: Tree, *others: Tree) -> Tree:
+def map_arrays(f: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     """Apply ``f`` to the arrays that stand in the same place of trees of one form.
 
     Parameters
@@ -64,6 +64,17 @@ def map_arrays(f: Callable[..., Array], tree: Tree, *others: Tree) -> Tree:
     rest = cast("tuple[tuple[Any, ...], ...]", others)
     values = [map_arrays(f, *parts) for parts in zip(tree, *rest, strict=True)]
     return cast(Tree, _like(tree, values))
+
+
+def flat(tree: Any) -> list[Any]:
+    """The arrays of a tree in one list, depth first."""
+    return list(named_arrays(tree).values())
+
+
+def filled(form: Tree, arrays: Iterable[Any]) -> Tree:
+    """The tree of the form of ``form`` whose :func:`flat` list is ``arrays``."""
+    rest = iter(arrays)
+    return map_arrays(lambda _: next(rest), form)
 
 
 def field_names(tree: tuple[Any, ...]) -> Iterable[str]:

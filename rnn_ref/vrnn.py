@@ -9,19 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .activations import sigmoid, softplus, softplus_slope
-from .distributions import (
-    bernoulli_nll,
-    bernoulli_nll_slopes,
-    gaussian_kl,
-    gaussian_kl_slopes,
-    gaussian_nll,
-    gaussian_nll_slopes,
-)
-from .layer import (
+from .cell import Cell
+from .checks import (
     AnyAxis,
     Array,
-    Gradients,
-    Layer,
     _check_array,
     _check_choice_of,
     _check_named_tuple,
@@ -30,6 +21,15 @@ from .layer import (
     _check_size,
     _full_name,
 )
+from .distributions import (
+    bernoulli_nll,
+    bernoulli_nll_slopes,
+    gaussian_kl,
+    gaussian_kl_slopes,
+    gaussian_nll,
+    gaussian_nll_slopes,
+)
+from .layer import Gradients
 from .mlp import MLP, MLPParams
 from .tree import map_arrays
 
@@ -195,7 +195,7 @@ class VRNN:
     input_size, latent_size, feature_size
         D, Z and F: sizes of x_t, of z_t, and of the features and every network's inner layers.
     layer
-        The recurrence: any layer of input size 2F whose state has an ``h``.
+        The recurrence: any cell of input size 2F whose state has an ``h``.
     likelihood
         "gaussian" with diagonal covariance, or "bernoulli" for x of 0 and 1. Grey levels between
         are taken, but then the bound is not one of a log-likelihood; samples are always 0 and 1.
@@ -233,7 +233,7 @@ class VRNN:
     input_size: int
     latent_size: int
     feature_size: int
-    layer: Layer[Any, Any, Any]
+    layer: Cell[Any, Any, Any]
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     depth: int = 1
     std_floor: float = 1e-4
@@ -241,8 +241,8 @@ class VRNN:
     def __post_init__(self) -> None:
         for name in ("input_size", "latent_size", "feature_size", "depth"):
             _check_size(name, getattr(self, name), smallest=1)
-        if not isinstance(self.layer, Layer):
-            raise TypeError(f"layer: expected a rnn_ref.Layer, got {_full_name(self.layer)}")
+        if not isinstance(self.layer, Cell):
+            raise TypeError(f"layer: expected a rnn_ref.Cell, got {_full_name(self.layer)}")
         if "h" not in self.layer.state_type._fields:
             raise ValueError(f"layer: expected one whose state has an h, got {self.layer}")
         if self.layer.input_size != 2 * self.feature_size:

@@ -22,6 +22,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.func import functional_call
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import rnn_ref
 from rnn_ref.check import numerical_gradients, relative_error
@@ -112,16 +113,21 @@ def errors(layer, run, c: Case) -> dict[str, float]:
     return {name: relative_error(ours[name], theirs[name]) for name in ours}
 
 
-def run_torch_nn(module: torch.nn.RNNBase):
+def run_torch_nn(module: torch.nn.RNNBase, lengths: np.ndarray | None = None):
     """``torch.nn.RNN``, ``LSTM`` or ``GRU`` as a function of (params, x, state)."""
 
     def run(params, x, state):
+        T = len(x)
+        if lengths is not None:
+            x = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
         weights = {f"{k}_l0": v for k, v in params._asdict().items() if v is not None}
         initial = tuple(s[None] for s in state)
         output, final = functional_call(
             module, weights, (x, initial if len(initial) > 1 else initial[0])
         )
         final = final if isinstance(final, tuple) else (final,)
+        if lengths is not None:
+            output, _ = pad_packed_sequence(output, total_length=T)
         return output, [s[0] for s in final]
 
     return run
@@ -159,7 +165,7 @@ def public_layers() -> list[type[rnn_ref.Layer]]:
     return [
         t
         for t in things
-        if isinstance(t, type) and issubclass(t, rnn_ref.Layer) and t is not rnn_ref.Layer
+        if isinstance(t, type) and issubclass(t, rnn_ref.Cell) and t is not rnn_ref.Cell
     ]
 
 
@@ -283,12 +289,73 @@ class Contract:
         for name, value in named(layer.backward(c.params, cache, c.d_output)).items():
             np.testing.assert_array_equal(value, expected[name])
 
+    @pytest.mark.parametrize("lengths", [(3, 5, 0, 2, 5), (1, 1, 1, 1, 1), (0, 0, 0, 0, 0)])
+    def test_rows_of_different_length_are_rows_alone(self, layer, lengths):
+        """Beside each row's own run, cut off at its end; the padding is NaN, also upstream."""
+        c, lengths = case(layer, T=6, N=5), np.array(lengths)
+        padding = np.arange(6)[:, None] >= lengths
+        c.x[padding] = c.d_output[padding] = np.nan
+        output, final, cache = layer.forward(c.params, c.x, c.state, lengths)
+        grads = layer.backward(c.params, cache, c.d_output, c.d_final_state)
+        assert not output[padding].any() and not grads.x[padding].any()
+        total = {}
+        for row, end in enumerate(lengths):
+            n = slice(row, row + 1)
+            alone = c._replace(
+                x=c.x[:end, n],
+                state=type(c.state)(*(s[n] for s in c.state)),
+                d_output=c.d_output[:end, n],
+                d_final_state=type(c.state)(*(s[n] for s in c.d_final_state)),
+            )
+            expected = results(layer, alone)
+            ours = {"output": output[:end, n], "d_x": grads.x[:end, n]}
+            ours |= {f"final_{k}": s[n] for k, s in final._asdict().items()}
+            ours |= {f"d_{k}_0": s[n] for k, s in grads.state._asdict().items()}
+            assert_close({k: relative_error(v, expected[k]) for k, v in ours.items()}, 1e-12)
+            for name in expected.keys() - ours.keys():
+                total[name] = total.get(name, 0.0) + expected[name]
+        ours = named(grads)
+        assert_close({k: relative_error(ours[k], v) for k, v in total.items()}, 1e-12)
+
+    def test_rows_of_one_length_need_no_lengths(self, layer):
+        c = case(layer)
+        output, final, cache = layer.forward(c.params, c.x, c.state, np.array([4, 4]))
+        grads = layer.backward(c.params, cache, c.d_output, c.d_final_state)
+        found = {"output": output, **named(grads)}
+        found |= {f"final_{k}": v for k, v in final._asdict().items()}
+        expected = results(layer, c)
+        assert found.keys() == expected.keys()
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, expected[name])
+            assert not any(np.shares_memory(value, given) for given in _leaves(c)), name
+
+    def test_rows_of_different_length_match_torch_nn(self, standard):
+        """``torch.nn`` with a PackedSequence, rows in any order."""
+        lengths = np.array([3, 5, 1, 4])
+        c = case(standard, T=6, N=4)
+        theirs = autograd(run_torch_nn(self.torch_nn(standard), lengths), c)
+        output, final, cache = standard.forward(c.params, c.x, c.state, lengths)
+        grads = standard.backward(c.params, cache, c.d_output, c.d_final_state)
+        ours = {"output": output, **named(grads)}
+        ours |= {f"final_{k}": v for k, v in final._asdict().items()}
+        assert ours.keys() == theirs.keys()
+        assert_close({k: relative_error(ours[k], theirs[k]) for k in ours}, 1e-10)
+
+    def test_a_cache_of_another_variant_is_refused(self, layer):
+        """Its arrays would fit, and give wrong gradients."""
+        c = case(layer)
+        for other in self.layers:
+            if other != layer and other.param_axes() == layer.param_axes():
+                _, _, cache = other.forward(c.params, c.x, c.state)
+                with pytest.raises(ValueError, match="cache: expected one made by"):
+                    layer.backward(c.params, cache, c.d_output)
+
     @both_dtypes
     def test_types_and_dtypes_of_results(self, layer, dtype):
         c = case(layer, dtype=dtype)
         output, final_state, cache = layer.forward(c.params, c.x, c.state)
         grads = layer.backward(c.params, cache, c.d_output, c.d_final_state)
-        assert type(final_state) is layer.state_type and type(cache) is layer.cache_type
+        assert type(final_state) is layer.state_type and type(cache) is layer.cache_types[0]
         assert type(grads.params) is layer.params_type and type(grads.state) is layer.state_type
         assert type(layer.step(c.params, c.x[0], c.state)) is layer.state_type
         pairs = [(output, c.d_output), (grads.x, c.x)]
@@ -297,7 +364,7 @@ class Contract:
             assert (value is None) == (like is None)
             if value is not None:
                 assert value.dtype == dtype and value.shape == like.shape
-        assert all(v.dtype == dtype for v in (*cache, *final_state))
+        assert all(v.dtype == dtype for v in (*cache[1:], *final_state))
         drawn = layer.init_params(np.random.default_rng(0), dtype), layer.zero_state(2, dtype)
         assert all(v.dtype == dtype for v in (*drawn[0], *drawn[1]) if v is not None)
 
@@ -368,7 +435,15 @@ class Contract:
             (forward(params=tuple(c.params)), TypeError, "params: expected .*Params, got tuple"),
             (forward(state=c.state.h), TypeError, "state: expected .*State, got ndarray"),
             (forward(state=short), ValueError, rf"state.h: .*\(N=2, H={H}\), got \(1, {H}\)"),
-            (forward(lengths=np.array([3, 4])), NotImplementedError, "lengths"),
+            (
+                forward(lengths=[3, 4]),
+                TypeError,
+                r"lengths: .*integers of shape \(N=2,\), got list",
+            ),
+            (forward(lengths=np.array([3.0, 4.0])), TypeError, "lengths: .* got float64"),
+            (forward(lengths=np.array([3, 4, 4])), ValueError, r"lengths: .*got \(3,\)"),
+            (forward(lengths=np.array([3, 5])), ValueError, "lengths: .*0 to T=4, got from 3 to 5"),
+            (forward(lengths=np.array([-1, 4])), ValueError, "lengths: .*got from -1 to 4"),
             (backward(d_output=c.d_output[1:]), ValueError, rf"d_output: .*\(T=4, N=2, H={H}\)"),
             (backward(d_output=c.d_output[:, :1]), ValueError, "d_output"),
             (backward(d_output=f32.d_output), TypeError, "d_output"),

@@ -728,7 +728,7 @@ def test_wrong_arguments_are_refused():
         (make(likelihood="poisson"), ValueError, "likelihood: expected one of"),
         (make(std_floor=0.0), ValueError, "std_floor: expected a positive"),
         (make(layer=LSTM(3, H)), ValueError, "layer: expected input_size 2F=8.*got 3"),
-        (make(layer="gru"), TypeError, "layer: expected a rnn_ref.Layer, got builtins.str"),
+        (make(layer="gru"), TypeError, "layer: expected a rnn_ref.Cell, got builtins.str"),
     ]  # fmt: skip
     for call, error, message in refused:
         with pytest.raises(error, match=message):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layer import Array, _check_array
+from ..checks import Array, _check_array
 from ..sru import SRU, SRUParams
 
 

@@ -1,0 +1,251 @@
+"""What all cells share: their sizes and parameters, rows of different length, and algebra."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .checks import (
+    Array,
+    _check_array,
+    _check_choice_of,
+    _check_named_tuple,
+    _check_rng,
+    _check_size,
+    _float_dtype,
+)
+from .layer import C, Gradients, Layer, P, S
+from .tree import map_arrays
+
+Axis: TypeAlias = tuple[str, int]  # a letter and its size
+
+
+@dataclass(frozen=True)
+class Cell(Layer[P, S, C]):
+    """A layer that is a single recurrent cell run over time.
+
+    Attributes
+    ----------
+    input_size
+        D, at least 1.
+    hidden_size
+        H, at least 1.
+    """
+
+    input_size: int
+    hidden_size: int
+
+    params_type: ClassVar[Any]
+    state_type: ClassVar[Any]
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "hidden_size"):
+            _check_size(name, getattr(self, name), smallest=1)
+
+    # What a cell supplies, beside ``step``.
+
+    @property
+    @abstractmethod
+    def gates(self) -> int:
+        """G, the number of (H, .) blocks stacked in the weights."""
+
+    @abstractmethod
+    def _forward(self, params: P, x: Array, state: S) -> tuple[Array, S, C]:
+        """``forward`` for rows of one length and arguments that have been checked."""
+
+    @abstractmethod
+    def _backward(self, params: P, cache: C, d_output: Array, d_final_state: S) -> Gradients[P, S]:
+        """``backward`` for what ``_forward`` returned and arguments that have been checked."""
+
+    # What every cell gets.
+
+    @property
+    def output_size(self) -> int:
+        """H."""
+        return self.hidden_size
+
+    def _output_of(self, state: S) -> Array:
+        return cast(Array, cast(Any, state).h)
+
+    @property
+    def _output_axis(self) -> Axis:
+        return "H", self.hidden_size
+
+    def param_axes(self) -> dict[str, tuple[Axis, ...]]:
+        """Names and shapes of the parameters, letters with sizes, in ``params_type``'s order."""
+        D, H = ("D", self.input_size), ("H", self.hidden_size)
+        GH = ("H" if self.gates == 1 else f"{self.gates}H", self.gates * self.hidden_size)
+        return {"weight_ih": (GH, D), "weight_hh": (GH, H), "bias_ih": (GH,), "bias_hh": (GH,)}
+
+    def init_params(self, rng: np.random.Generator, dtype: DTypeLike = np.float64) -> P:
+        _check_rng(rng)
+        dtype, bound = _float_dtype(dtype), self.hidden_size**-0.5
+        drawn = {
+            name: rng.uniform(-bound, bound, [size for _, size in axes]).astype(dtype)
+            for name, axes in self.param_axes().items()
+        }
+        return cast(P, self.params_type(**drawn))
+
+    def zero_state(self, batch_size: int, dtype: DTypeLike = np.float64) -> S:
+        _check_size("batch_size", batch_size, smallest=0)
+        shape, dtype = (batch_size, self.hidden_size), _float_dtype(dtype)
+        return cast(S, self.state_type(*(np.zeros(shape, dtype) for _ in self.state_type._fields)))
+
+    # Rows of different length.
+
+    def _forward_rows(
+        self, params: P, x: Array, state: S, lengths: Array | None
+    ) -> tuple[Array, S, Any]:
+        if lengths is None:
+            return self._forward(params, x, state)
+        return _forward_spans(self, params, x, state, lengths)
+
+    def _backward_rows(
+        self, params: P, cache: Any, d_output: Array, d_final_state: S
+    ) -> Gradients[P, S]:
+        if isinstance(cache, RaggedCache):
+            return _backward_spans(self, params, cache, d_output, d_final_state)
+        # Copies: with T = 0 these very arrays come back as the gradient of the initial state.
+        return self._backward(params, cache, d_output, map_arrays(np.copy, d_final_state))
+
+    # Checks of the arguments.
+
+    def _check_cache(self, cache: Any, dtype: np.dtype[Any]) -> None:
+        super()._check_cache(cache, dtype)
+        parts = [span.cache for span in cache.spans] if isinstance(cache, RaggedCache) else [cache]
+        for part in parts:
+            T, N, _ = part.x.shape
+            for field in self.state_type._fields:
+                axes = (("T+1", T + 1), ("N", N), ("H", self.hidden_size))
+                _check_array(f"cache.{field}", getattr(part, field), axes, dtype)
+
+    def _check_params(self, params: P, where: str = "params") -> np.dtype[Any]:
+        _check_named_tuple(where, params, self.params_type)
+        axes = self.param_axes()
+        dtype: np.dtype[Any] | None = None  # the first parameter's, which all others must share
+        for name, value in params._asdict().items():  # type: ignore[attr-defined]
+            if name in axes:
+                dtype = _check_array(f"{where}.{name}", value, axes[name], dtype)
+            elif value is not None:
+                raise ValueError(f"{where}.{name}: expected None, {self} has no such parameter")
+        return cast("np.dtype[Any]", dtype)
+
+    def _check_state(self, name: str, state: S, batch_size: int, dtype: np.dtype[Any]) -> None:
+        _check_named_tuple(name, state, self.state_type)
+        for field, value in zip(self.state_type._fields, state, strict=True):
+            axes = (("N", batch_size), ("H", self.hidden_size))
+            _check_array(f"{name}.{field}", value, axes, dtype)
+
+    def _check_choice(self, name: str, *choices: object) -> None:
+        _check_choice_of(name, getattr(self, name), *choices)
+
+
+# Rows of different length. Between two ends of rows the batch is an ordinary one, of those rows
+# that go on: a span. A cell never meets a padded step, so what stands there cannot leak.
+
+
+class Span(NamedTuple):
+    """Steps in which the same rows are running.
+
+    Attributes
+    ----------
+    steps
+        Which steps.
+    rows
+        Which rows, integers.
+    cache
+        The cell's own cache of these steps and rows.
+    """
+
+    steps: slice
+    rows: Array
+    cache: Any
+
+
+class RaggedCache(NamedTuple):
+    """What ``forward`` keeps for ``backward`` of rows of different length.
+
+    Attributes
+    ----------
+    layer
+        The cell that made it.
+    x
+        The input itself, not a copy, shape (T, N, D).
+    spans
+        The cell's caches of the spans, in the order of time.
+    """
+
+    layer: Any
+    x: Array
+    spans: tuple[Span, ...]
+
+
+def _forward_spans(
+    cell: Cell[P, S, Any], params: P, x: Array, state: S, lengths: Array
+) -> tuple[Array, S, RaggedCache]:
+    output = np.zeros((*x.shape[:2], cell.output_size), x.dtype)
+    current = map_arrays(np.copy, state)  # each row's latest state, its final one once it has ended
+    spans, start = [], 0
+    for end in np.unique(lengths[lengths > 0]).tolist():
+        steps, rows = slice(start, end), np.flatnonzero(lengths >= end)
+        before = _of_rows(current, rows)
+        output[steps, rows], after, cache = cell._forward(params, x[steps, rows], before)
+        _set_rows(current, rows, after)
+        spans.append(Span(steps, rows, cache))
+        start = end
+    return output, current, RaggedCache(cell, x, tuple(spans))
+
+
+def _backward_spans(
+    cell: Cell[P, S, Any], params: P, cache: RaggedCache, d_output: Array, d_final_state: S
+) -> Gradients[P, S]:
+    d_params, dx = map_arrays(np.zeros_like, params), np.zeros_like(cache.x)
+    d_state = map_arrays(np.copy, d_final_state)
+    for steps, rows, part in reversed(cache.spans):
+        d_after = _of_rows(d_state, rows)
+        grads = cell._backward(params, part, d_output[steps, rows], d_after)
+        d_params = map_arrays(np.add, d_params, grads.params)
+        dx[steps, rows] = grads.x
+        _set_rows(d_state, rows, grads.state)
+    return Gradients(d_params, dx, d_state)
+
+
+def _of_rows(state: S, rows: Array) -> S:
+    return map_arrays(lambda s: s[rows], state)
+
+
+def _set_rows(state: S, rows: Array, values: S) -> None:
+    for s, v in zip(state, values, strict=True):
+        s[rows] = v
+
+
+# Algebra that every cell uses.
+
+
+def project(x: Array, W: Array, b: Array) -> Array:
+    """``W x_t + b`` for all steps in one matrix product: (T, N, D), (GH, D), (GH,) -> (T, N, GH).
+
+    Nothing on the input side waits for the recurrence, so the loop over time need not do it.
+    """
+    T, N, D = x.shape
+    a = x.reshape(T * N, D) @ W.T
+    a += b
+    return a.reshape(T, N, W.shape[0])
+
+
+def project_back(da: Array, W: Array) -> Array:
+    """``W^T da_t`` for all steps in one matrix product: (T, N, GH), (GH, D) -> (T, N, D)."""
+    T, N, GH = da.shape
+    return (da.reshape(T * N, GH) @ W).reshape(T, N, W.shape[1])
+
+
+def sum_outer(da: Array, v: Array) -> Array:
+    """Sum of the outer products ``da_t v_t^T`` over steps and rows, in one matrix product.
+
+    (T, N, GH), (T, N, K) -> (GH, K): the gradient of a weight that is used at every step.
+    """
+    return da.reshape(-1, da.shape[-1]).T @ v.reshape(-1, v.shape[-1])
