@@ -5,6 +5,7 @@ Every layer keeps one contract, :class:`rnn_ref.Layer`: ``step`` is the chapter'
 needs NumPy alone; :mod:`rnn_ref.torch_module` needs PyTorch and is imported on its own.
 """
 
+from .activations import Activation
 from .cell import Cell, RaggedCache, Span
 from .check import gradient_errors, numerical_gradient, numerical_gradients, relative_error
 from .compose import (
@@ -31,6 +32,7 @@ __all__ = [
     "MLP",
     "SRU",
     "VRNN",
+    "Activation",
     "Bidirectional",
     "BidirectionalCache",
     "BidirectionalParams",

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
 import numpy as np
 
-from .checks import Array
+from .checks import Array, _check_finite, _check_positive
+
+Function: TypeAlias = Callable[..., Array]  # f(a, out=None)
+Slope: TypeAlias = Callable[[Array], Array]  # f'(a) from the value f(a)
 
 
 def sigmoid(a: Array, out: Array | None = None) -> Array:
@@ -109,3 +117,200 @@ def relu_slope(y: Array) -> Array:
 def softplus_slope(y: Array) -> Array:
     r"""Derivative of softplus from its value: :math:`\sigma(a) = 1-e^{-y}`."""
     return -np.expm1(-y)
+
+
+# Other nonlinearities, for cells in which they can be chosen; ONNX's names, formulas and defaults.
+
+
+def _affine(a: Array, alpha: float, beta: float, out: Array | None = None) -> Array:
+    out = np.multiply(a, alpha, out=out)
+    out += beta
+    return out
+
+
+def _leaky_relu(a: Array, alpha: float, out: Array | None = None) -> Array:
+    return cast(Array, np.multiply(a, np.where(a > 0.0, 1.0, alpha).astype(a.dtype), out=out))
+
+
+def _thresholded_relu(a: Array, alpha: float, out: Array | None = None) -> Array:
+    return np.multiply(a, a > alpha, out=out)
+
+
+def _scaled_tanh(a: Array, alpha: float, beta: float, out: Array | None = None) -> Array:
+    out = np.multiply(a, beta, out=out)
+    np.tanh(out, out=out)
+    out *= alpha
+    return out
+
+
+def _hard_sigmoid(a: Array, alpha: float, beta: float, out: Array | None = None) -> Array:
+    out = _affine(a, alpha, beta, out)
+    return np.clip(out, 0.0, 1.0, out=out)
+
+
+def _elu(a: Array, alpha: float, out: Array | None = None) -> Array:
+    below = alpha * np.expm1(np.minimum(a, 0.0))
+    out = np.maximum(a, 0.0, out=out)
+    out += below
+    return out
+
+
+def _softsign(a: Array, out: Array | None = None) -> Array:
+    return np.divide(a, 1.0 + np.abs(a), out=out)
+
+
+def _softplus(a: Array, out: Array | None = None) -> Array:
+    value = softplus(a)
+    if out is None:
+        return value
+    out[...] = value
+    return out
+
+
+def _scaled_tanh_slope(y: Array, alpha: float, beta: float) -> Array:
+    return np.zeros_like(y) if alpha == 0.0 else beta * (alpha - y * (y / alpha))
+
+
+class _Kind(NamedTuple):
+    f: Function
+    slope: Callable[..., Array]
+    defaults: dict[str, float]
+    # Where alpha is negative the value no longer tells on which side of 0 the argument was.
+    smallest_alpha: float = -np.inf
+
+
+_KINDS = {
+    "sigmoid": _Kind(sigmoid, sigmoid_slope, {}),
+    "tanh": _Kind(tanh, tanh_slope, {}),
+    "relu": _Kind(relu, relu_slope, {}),
+    "affine": _Kind(
+        _affine, lambda y, alpha, beta: np.full_like(y, alpha), {"alpha": 1.0, "beta": 0.0}
+    ),
+    "leaky_relu": _Kind(
+        _leaky_relu,
+        lambda y, alpha: np.where(y > 0.0, 1.0, alpha).astype(y.dtype),
+        {"alpha": 0.01},
+        0.0,
+    ),
+    "thresholded_relu": _Kind(
+        _thresholded_relu, lambda y, alpha: (y != 0.0).astype(y.dtype), {"alpha": 1.0}
+    ),
+    "scaled_tanh": _Kind(_scaled_tanh, _scaled_tanh_slope, {"alpha": 1.0, "beta": 1.0}),
+    "hard_sigmoid": _Kind(
+        _hard_sigmoid,
+        lambda y, alpha, beta: (alpha * ((y > 0.0) & (y < 1.0))).astype(y.dtype),
+        {"alpha": 0.2, "beta": 0.5},
+    ),
+    "elu": _Kind(
+        _elu,
+        lambda y, alpha: np.where(y > 0.0, 1.0, y + alpha).astype(y.dtype),
+        {"alpha": 1.0},
+        0.0,
+    ),
+    "softsign": _Kind(_softsign, lambda y: (1.0 - np.abs(y)) ** 2, {}),
+    "softplus": _Kind(_softplus, softplus_slope, {}),
+}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A nonlinearity with its parameters, to choose in a cell; the name alone takes the defaults.
+
+    =================  =================================  ==========================
+    name               f(a)                               defaults
+    =================  =================================  ==========================
+    sigmoid            1 / (1 + e^-a)
+    tanh               tanh(a)
+    relu               max(0, a)
+    affine             alpha a + beta                     alpha 1, beta 0
+    leaky_relu         a where a > 0, else alpha a        alpha 0.01
+    thresholded_relu   a where a > alpha, else 0          alpha 1
+    scaled_tanh        alpha tanh(beta a)                 alpha 1, beta 1
+    hard_sigmoid       alpha a + beta, cut off at 0, 1    alpha 0.2, beta 0.5
+    elu                a where a > 0, else alpha (e^a-1)  alpha 1
+    softsign           a / (1 + abs(a))
+    softplus           log(1 + e^a)
+    =================  =================================  ==========================
+
+    Attributes
+    ----------
+    name
+        One of the above.
+    alpha, beta
+        Its parameters, finite; at least 0 for the alpha of leaky_relu and elu. The default of the
+        function where None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The name is unknown, or a parameter is not one of the function's or not as above.
+    """
+
+    name: str
+    alpha: float | None = None
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in _KINDS:
+            raise ValueError(f"name: expected one of {', '.join(_KINDS)}, got {self.name!r}")
+        kind = _KINDS[self.name]
+        for parameter in ("alpha", "beta"):
+            value = getattr(self, parameter)
+            if parameter in kind.defaults:
+                number = _check_finite(
+                    parameter, kind.defaults[parameter] if value is None else value
+                )
+                if parameter == "alpha" and number < kind.smallest_alpha:
+                    raise ValueError(f"alpha: expected at least 0 for {self.name}, got {number}")
+                object.__setattr__(self, parameter, number)
+            elif value is not None:
+                raise ValueError(f"{parameter}: expected None, {self.name} has none, got {value}")
+
+
+def choose(choice: str | Activation, clip: float | None = None) -> tuple[Function, Slope]:
+    """The function of a choice, and its derivative from the value.
+
+    Parameters
+    ----------
+    choice
+        A nonlinearity, or its name.
+    clip
+        Cut the argument off at plus and minus this number; None for not.
+
+    Returns
+    -------
+    f : callable
+        ``f(a, out=None)``.
+    slope : callable
+        ``slope(f(a))``, 0 where the argument was cut off.
+    """
+    choice = Activation(choice) if isinstance(choice, str) else choice
+    kind = _KINDS[choice.name]
+    given = {name: getattr(choice, name) for name in kind.defaults}
+    f, slope = (partial(kind.f, **given), partial(kind.slope, **given)) if given else kind[:2]
+    return (f, slope) if clip is None else _clipped(f, slope, clip)
+
+
+def _clipped(f: Function, slope: Slope, clip: float) -> tuple[Function, Slope]:
+    def clipped(a: Array, out: Array | None = None) -> Array:
+        return f(np.clip(a, -clip, clip), out=out)
+
+    def clipped_slope(y: Array) -> Array:
+        # No value but the two at the ends comes from beyond them. Where f has the same value inside
+        # as well, it is flat there.
+        low, high = f(np.array([-clip, clip], y.dtype))
+        return slope(y) * ((y != low) & (y != high))
+
+    return clipped, clipped_slope
+
+
+def _check_activation(name: str, choice: Any) -> None:
+    if isinstance(choice, str):
+        if choice not in _KINDS:
+            raise ValueError(f"{name}: expected one of {', '.join(_KINDS)}, got {choice!r}")
+    elif not isinstance(choice, Activation):
+        raise TypeError(f"{name}: expected a name or an Activation, got {type(choice).__name__}")
+
+
+def _check_clip(clip: float | None) -> float | None:
+    return None if clip is None else _check_positive("clip", clip)

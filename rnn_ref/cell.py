@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .activations import _check_activation, _check_clip
 from .checks import (
     Array,
     _check_array,
@@ -65,15 +66,15 @@ class Cell(Layer[P, S, C]):
 
     @property
     def output_size(self) -> int:
-        """H."""
-        return self.hidden_size
+        """The size of h."""
+        return self._output_axis[1]
 
     def _output_of(self, state: S) -> Array:
         return cast(Array, cast(Any, state).h)
 
     @property
     def _output_axis(self) -> Axis:
-        return "H", self.hidden_size
+        return self.state_axes()["h"]
 
     def param_axes(self) -> dict[str, tuple[Axis, ...]]:
         """Names and shapes of the parameters, letters with sizes, in ``params_type``'s order."""
@@ -90,10 +91,14 @@ class Cell(Layer[P, S, C]):
         }
         return cast(P, self.params_type(**drawn))
 
+    def state_axes(self) -> dict[str, Axis]:
+        """Names of the state's arrays and the axis that each has beside N, in their order."""
+        return dict.fromkeys(self.state_type._fields, ("H", self.hidden_size))
+
     def zero_state(self, batch_size: int, dtype: DTypeLike = np.float64) -> S:
         _check_size("batch_size", batch_size, smallest=0)
-        shape, dtype = (batch_size, self.hidden_size), _float_dtype(dtype)
-        return cast(S, self.state_type(*(np.zeros(shape, dtype) for _ in self.state_type._fields)))
+        N, dtype, sizes = batch_size, _float_dtype(dtype), self.state_axes()
+        return cast(S, self.state_type(*(np.zeros((N, K), dtype) for _, K in sizes.values())))
 
     # Rows of different length.
 
@@ -119,8 +124,8 @@ class Cell(Layer[P, S, C]):
         parts = [span.cache for span in cache.spans] if isinstance(cache, RaggedCache) else [cache]
         for part in parts:
             T, N, _ = part.x.shape
-            for field in self.state_type._fields:
-                axes = (("T+1", T + 1), ("N", N), ("H", self.hidden_size))
+            for field, axis in self.state_axes().items():
+                axes = (("T+1", T + 1), ("N", N), axis)
                 _check_array(f"cache.{field}", getattr(part, field), axes, dtype)
 
     def _check_params(self, params: P, where: str = "params") -> np.dtype[Any]:
@@ -136,9 +141,18 @@ class Cell(Layer[P, S, C]):
 
     def _check_state(self, name: str, state: S, batch_size: int, dtype: np.dtype[Any]) -> None:
         _check_named_tuple(name, state, self.state_type)
-        for field, value in zip(self.state_type._fields, state, strict=True):
-            axes = (("N", batch_size), ("H", self.hidden_size))
-            _check_array(f"{name}.{field}", value, axes, dtype)
+        for field, axis in self.state_axes().items():
+            _check_array(f"{name}.{field}", getattr(state, field), (("N", batch_size), axis), dtype)
+
+    def _check_activations(self, number: int) -> None:
+        """Check the fields ``activations``, of that many, and ``clip``."""
+        given = cast(Any, self).activations
+        if not isinstance(given, list | tuple) or len(given) != number:
+            raise ValueError(f"activations: expected a tuple of {number}, got {given!r}")
+        for k, choice in enumerate(given):
+            _check_activation(f"activations[{k}]", choice)
+        object.__setattr__(self, "activations", tuple(given))
+        object.__setattr__(self, "clip", _check_clip(cast(Any, self).clip))
 
     def _check_choice(self, name: str, *choices: object) -> None:
         _check_choice_of(name, getattr(self, name), *choices)

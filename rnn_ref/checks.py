@@ -51,10 +51,18 @@ def _check_positive(name: str, value: object) -> float:
     """Check for a positive finite number; return it as Python's float, which keeps float32."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    number = float(value)
-    if not 0.0 < number < math.inf:
+    if not 0.0 < float(value) < math.inf:
         raise ValueError(f"{name}: expected a positive finite number, got {value}")
-    return number
+    return float(value)
+
+
+def _check_finite(name: str, value: object) -> float:
+    """Check for a finite number; return it as Python's float, which keeps float32."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+    return float(value)
 
 
 def _check_named_tuple(name: str, value: object, expected: type) -> None:

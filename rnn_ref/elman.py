@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .activations import relu, relu_slope, tanh, tanh_slope
+from .activations import Activation, _check_activation, _check_clip, choose
 from .cell import Cell, RaggedCache, project, project_back, sum_outer
 from .checks import Array
 from .layer import Gradients
@@ -79,7 +79,9 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
     input_size, hidden_size
         D and H.
     nonlinearity
-        "tanh" or "relu".
+        f: "tanh", "relu", or another :class:`rnn_ref.Activation` or its name.
+    clip
+        Cut a off at plus and minus this number before f, as ONNX does; None for not.
 
     Examples
     --------
@@ -91,7 +93,8 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
     ((4, 2, 5), (2, 5))
     """
 
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    nonlinearity: str | Activation = "tanh"
+    clip: float | None = None
 
     params_type: ClassVar[type] = ElmanParams
     state_type: ClassVar[type] = ElmanState
@@ -99,7 +102,8 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_choice("nonlinearity", "tanh", "relu")
+        _check_activation("nonlinearity", self.nonlinearity)
+        object.__setattr__(self, "clip", _check_clip(self.clip))
 
     @property
     def gates(self) -> int:
@@ -108,7 +112,7 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
 
     def step(self, params: ElmanParams, x_t: Array, state: ElmanState) -> ElmanState:
         self._check_step(params, x_t, state)
-        f = tanh if self.nonlinearity == "tanh" else relu
+        f, _ = choose(self.nonlinearity, self.clip)
         W, U = params.weight_ih, params.weight_hh
         b = params.bias_ih + params.bias_hh  # (eq-elman-bias)
         a = x_t @ W.T + state.h @ U.T + b  # (eq-elman-preactivation)
@@ -118,7 +122,7 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
     def _forward(
         self, params: ElmanParams, x: Array, state: ElmanState
     ) -> tuple[Array, ElmanState, ElmanCache]:
-        f = tanh if self.nonlinearity == "tanh" else relu
+        f, _ = choose(self.nonlinearity, self.clip)
         T, N, _ = x.shape
         a = project(x, params.weight_ih, params.bias_ih + params.bias_hh)
         U_T = params.weight_hh.T
@@ -135,7 +139,7 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
         dh_next = d_final_state.h
         W, U = params.weight_ih, params.weight_hh
         x, h_prev, h = cache.x, cache.h[:-1], cache.h[1:]
-        slope = tanh_slope(h) if self.nonlinearity == "tanh" else relu_slope(h)  # (eq-elman-slope)
+        slope = choose(self.nonlinearity, self.clip)[1](h)  # (eq-elman-slope)
         da = np.empty_like(h)
         for t in reversed(range(len(x))):
             dh = d_output[t] + dh_next  # (eq-elman-dh)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from .activations import sigmoid, sigmoid_slope, tanh, tanh_slope
+from .activations import Activation, Function, Slope, choose
 from .cell import Cell, RaggedCache, project, project_back, sum_outer
 from .checks import Array
 from .layer import Gradients
@@ -99,6 +99,11 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
         D and H.
     reset
         "after": r scales the product with U_n; "before": r scales the state that U_n multiplies.
+    activations
+        The functions in the places of sigma (both gates) and tanh: names, or
+        :class:`rnn_ref.Activation`.
+    clip
+        Cut what they are applied to off at plus and minus this number, as ONNX does; None for not.
 
     Examples
     --------
@@ -111,6 +116,8 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
     """
 
     reset: Literal["after", "before"] = "after"
+    activations: tuple[str | Activation, str | Activation] = ("sigmoid", "tanh")
+    clip: float | None = None
 
     params_type: ClassVar[type] = GRUParams
     state_type: ClassVar[type] = GRUState
@@ -119,11 +126,17 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_choice("reset", "after", "before")
+        self._check_activations(2)
 
     @property
     def gates(self) -> int:
         """G = 3, the blocks r, z and n."""
         return 3
+
+    @property
+    def _functions(self) -> tuple[tuple[Function, Slope], ...]:
+        """Sigma and phi, each with its slope."""
+        return tuple(choose(choice, self.clip) for choice in self.activations)
 
     def step(self, params: GRUParams, x_t: Array, state: GRUState) -> GRUState:
         self._check_step(params, x_t, state)
@@ -131,15 +144,16 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
         U_r, U_z, U_n = np.split(params.weight_hh, 3)
         b_r, b_z, _ = np.split(params.bias_ih + params.bias_hh, 3)  # (eq-gru-biases)
         b_n, b_m = np.split(params.bias_ih, 3)[2], np.split(params.bias_hh, 3)[2]  # (eq-gru-biases)
+        (sigma, _), (phi, _) = self._functions
         h_prev = state.h
-        r = sigmoid(x_t @ W_r.T + h_prev @ U_r.T + b_r)  # (eq-gru-reset)
-        z = sigmoid(x_t @ W_z.T + h_prev @ U_z.T + b_z)  # (eq-gru-update)
+        r = sigma(x_t @ W_r.T + h_prev @ U_r.T + b_r)  # (eq-gru-reset)
+        z = sigma(x_t @ W_z.T + h_prev @ U_z.T + b_z)  # (eq-gru-update)
         if self.reset == "after":
             m = h_prev @ U_n.T + b_m  # (eq-gru-m-after)
-            n = tanh(x_t @ W_n.T + b_n + r * m)  # (eq-gru-n-after)
+            n = phi(x_t @ W_n.T + b_n + r * m)  # (eq-gru-n-after)
         else:
             m = (r * h_prev) @ U_n.T + b_m  # (eq-gru-m-before)
-            n = tanh(x_t @ W_n.T + b_n + m)  # (eq-gru-n-before)
+            n = phi(x_t @ W_n.T + b_n + m)  # (eq-gru-n-before)
         h = (1.0 - z) * n + z * h_prev  # (eq-gru-hidden)
         return GRUState(h)
 
@@ -152,20 +166,20 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
         U_T, b_hh = params.weight_hh.T, params.bias_hh
         U_rz_T, U_n_T, b_rz, b_m = U_T[:, : 2 * H], U_T[:, 2 * H :], b_hh[: 2 * H], b_hh[2 * H :]
         m, h = np.empty((T, N, H), x.dtype), np.empty((T + 1, N, H), x.dtype)
-        h[0] = state.h
+        h[0], ((sigma, _), (phi, _)) = state.h, self._functions
         for t in range(T):
             if self.reset == "after":  # one product serves both gates and the candidate
                 u = h[t] @ U_T + b_hh
                 rz[t] += u[:, : 2 * H]
-                sigmoid(rz[t], out=rz[t])
+                sigma(rz[t], out=rz[t])
                 m[t] = u[:, 2 * H :]
                 n[t] += r[t] * m[t]
             else:  # the candidate's product has to wait for r
                 rz[t] += h[t] @ U_rz_T + b_rz
-                sigmoid(rz[t], out=rz[t])
+                sigma(rz[t], out=rz[t])
                 m[t] = (r[t] * h[t]) @ U_n_T + b_m
                 n[t] += m[t]
-            tanh(n[t], out=n[t])
+            phi(n[t], out=n[t])
             np.subtract(h[t], n[t], out=h[t + 1])  # (1-z) n + z h = n + z (h - n)
             h[t + 1] *= z[t]
             h[t + 1] += n[t]
@@ -179,11 +193,11 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
         W, U = params.weight_ih, params.weight_hh
         U_rz, U_n = U[: 2 * H], U[2 * H :]
         _, x, r, z, n, m, h_all = cache
-        h_prev = h_all[:-1]
+        h_prev, ((_, sigma_slope), (_, phi_slope)) = h_all[:-1], self._functions
         # Every local derivative, for all steps in one pass: none of them waits for the recursion.
-        h_by_an = (1.0 - z) * tanh_slope(n)  # (eq-gru-h-by-an)
-        h_by_az = (h_prev - n) * sigmoid_slope(z)  # (eq-gru-h-by-az)
-        by_ar = (m if after else h_prev) * sigmoid_slope(r)  # (eq-gru-by-ar)
+        h_by_an = (1.0 - z) * phi_slope(n)  # (eq-gru-h-by-an)
+        h_by_az = (h_prev - n) * sigma_slope(z)  # (eq-gru-h-by-az)
+        by_ar = (m if after else h_prev) * sigma_slope(r)  # (eq-gru-by-ar)
         # da is the gradient of the pre-activations' part W x + b, du that of the part U h + b. They
         # differ in the last block only: with the reset after, r stands between a_n and U_n h.
         da = np.empty((*x.shape[:2], 3 * H), x.dtype)

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .activations import sigmoid, sigmoid_slope, tanh, tanh_slope
+from .activations import Activation, Function, Slope, choose
 from .cell import Axis, Cell, RaggedCache, project, project_back, sum_outer
-from .checks import Array
+from .checks import Array, _check_size
 from .layer import Gradients
 
 
@@ -30,6 +30,9 @@ class LSTMParams(NamedTuple):
     weight_ph
         Peephole weights p_i, p_f, p_o stacked, shape (3H,), or p_i, p_o where f is missing; None in
         a layer without peepholes.
+    weight_hr
+        Projection W_r, shape (P, H); None in a layer without. With it the blocks of ``weight_hh``
+        have P columns.
     """
 
     weight_ih: Array
@@ -37,6 +40,7 @@ class LSTMParams(NamedTuple):
     bias_ih: Array
     bias_hh: Array
     weight_ph: Array | None = None
+    weight_hr: Array | None = None
 
 
 class LSTMState(NamedTuple):
@@ -45,7 +49,7 @@ class LSTMState(NamedTuple):
     Attributes
     ----------
     h
-        Hidden state, shape (N, H).
+        Hidden state, shape (N, H), or (N, P) where it is projected.
     c
         Cell state, shape (N, H).
     """
@@ -68,9 +72,12 @@ class LSTMCache(NamedTuple):
     c
         Cell states, shape (T+1, N, H); ``c[0]`` is the initial one.
     tanh_c
-        tanh of the cell states 1 ... T, shape (T, N, H).
+        tanh of the cell states 1 ... T, or the function in its place, shape (T, N, H).
+    m
+        o times tanh_c, shape (T, N, H): what is projected, or h itself.
     h
-        Hidden states, shape (T+1, N, H); ``h[0]`` is the initial one and ``h[1:]`` is the output.
+        Hidden states, shape (T+1, N, H), or P for H; ``h[0]`` is the initial one and ``h[1:]`` is
+        the output.
     """
 
     layer: Any
@@ -81,6 +88,7 @@ class LSTMCache(NamedTuple):
     o: Array
     c: Array
     tanh_c: Array
+    m: Array
     h: Array
 
 
@@ -117,6 +125,15 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
         f = 1 - i instead of a forget gate of its own.
     forget_gate
         False for the cell of 1997: f = 1.
+    proj_size
+        P, less than H: the hidden state is projected, h = W_r (o * tanh(c)), so that U and what
+        reads the output get smaller; 0 for no projection.
+    activations
+        The functions in the places of sigma (the gates), of the candidate's tanh and of the cell
+        state's: names, or :class:`rnn_ref.Activation`.
+    clip
+        Cut what the first two are applied to off at plus and minus this number, as ONNX does; None
+        for not.
 
     Examples
     --------
@@ -131,6 +148,9 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
     peephole: bool = False
     coupled: bool = False
     forget_gate: bool = True
+    proj_size: int = 0
+    activations: tuple[str | Activation, ...] = ("sigmoid", "tanh", "tanh")
+    clip: float | None = None
 
     params_type: ClassVar[type] = LSTMParams
     state_type: ClassVar[type] = LSTMState
@@ -140,6 +160,13 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
         super().__post_init__()
         for name in ("peephole", "coupled", "forget_gate"):
             self._check_choice(name, True, False)
+        _check_size("proj_size", self.proj_size, smallest=0)
+        if self.proj_size >= self.hidden_size:
+            raise ValueError(
+                f"proj_size: expected less than hidden_size {self.hidden_size}, got "
+                f"{self.proj_size}"
+            )
+        self._check_activations(3)
         if self.coupled and not self.forget_gate:
             raise ValueError(
                 "coupled: expected False together with forget_gate=False, got True; a cell "
@@ -157,12 +184,26 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
         return 4 if self._learns_f else 3
 
     def param_axes(self) -> dict[str, tuple[Axis, ...]]:
-        """Names and shapes of the parameters; ``weight_ph`` only in a layer with peepholes."""
-        axes = super().param_axes()
+        """Names and shapes; ``weight_ph`` only with peepholes, ``weight_hr`` with a projection."""
+        axes, H = super().param_axes(), self.hidden_size
+        axes["weight_hh"] = (axes["weight_hh"][0], self._output_axis)
         if self.peephole:
             gates = self.gates - 1  # all blocks but g
-            axes["weight_ph"] = ((f"{gates}H", gates * self.hidden_size),)
+            axes["weight_ph"] = ((f"{gates}H", gates * H),)
+        if self.proj_size:
+            axes["weight_hr"] = (self._output_axis, ("H", H))
         return axes
+
+    def state_axes(self) -> dict[str, Axis]:
+        """H of size H, or P where it is projected, and c of size H."""
+        H = ("H", self.hidden_size)
+        return {"h": ("P", self.proj_size) if self.proj_size else H, "c": H}
+
+    @property
+    def _functions(self) -> tuple[tuple[Function, Slope], ...]:
+        """sigma, phi and psi, each with its slope; what psi is applied to is not clipped."""
+        sigma, phi, psi = self.activations
+        return choose(sigma, self.clip), choose(phi, self.clip), choose(psi)
 
     def _by_gate(self, stacked: Array, axis: int = 0) -> tuple[Array, Array, Array, Array]:
         """The blocks i, f, g, o; that of f is empty where f is not learned."""
@@ -186,18 +227,21 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
         U_i, U_f, U_g, U_o = self._by_gate(params.weight_hh)
         b_i, b_f, b_g, b_o = self._by_gate(params.bias_ih + params.bias_hh)  # (eq-lstm-biases)
         p_i, p_f, p_o = self._peepholes(params)
+        (sigma, _), (phi, _), (psi, _) = self._functions
         h_prev, c_prev = state
-        i = sigmoid(x_t @ W_i.T + h_prev @ U_i.T + p_i * c_prev + b_i)  # (eq-lstm-input)
+        i = sigma(x_t @ W_i.T + h_prev @ U_i.T + p_i * c_prev + b_i)  # (eq-lstm-input)
         if self.coupled:
             f = 1.0 - i  # (eq-lstm-coupled)
         elif self.forget_gate:
-            f = sigmoid(x_t @ W_f.T + h_prev @ U_f.T + p_f * c_prev + b_f)  # (eq-lstm-forget)
+            f = sigma(x_t @ W_f.T + h_prev @ U_f.T + p_f * c_prev + b_f)  # (eq-lstm-forget)
         else:
             f = np.ones_like(i)  # (eq-lstm-1997)
-        g = tanh(x_t @ W_g.T + h_prev @ U_g.T + b_g)  # (eq-lstm-candidate)
+        g = phi(x_t @ W_g.T + h_prev @ U_g.T + b_g)  # (eq-lstm-candidate)
         c = f * c_prev + i * g  # (eq-lstm-cell)
-        o = sigmoid(x_t @ W_o.T + h_prev @ U_o.T + p_o * c + b_o)  # (eq-lstm-output)
-        h = o * tanh(c)  # (eq-lstm-hidden)
+        o = sigma(x_t @ W_o.T + h_prev @ U_o.T + p_o * c + b_o)  # (eq-lstm-output)
+        h = o * psi(c)  # (eq-lstm-hidden)
+        if params.weight_hr is not None:
+            h = h @ params.weight_hr.T  # (eq-lstm-projection)
         return LSTMState(h, c)
 
     def _forward(
@@ -208,9 +252,12 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
         gates = project(x, params.weight_ih, params.bias_ih + params.bias_hh)
         i, f, g, o = self._by_gate(gates, axis=2)
         U_T, (p_i, p_f, p_o) = params.weight_hh.T, self._peepholes(params)
-        h, c = (np.empty((T + 1, N, self.hidden_size), x.dtype) for _ in range(2))
-        tanh_c = np.empty((T, N, self.hidden_size), x.dtype)
+        H, (sigma, _), (phi, _), (psi, _) = self.hidden_size, *self._functions
+        h, c = (np.empty((T + 1, N, K), x.dtype) for K in (self.output_size, H))
         h[0], c[0] = state
+        tanh_c = np.empty((T, N, H), x.dtype)
+        W_r = params.weight_hr
+        m = h[1:] if W_r is None else np.empty_like(tanh_c)
         if self.coupled:
             f = np.empty_like(tanh_c)
         elif not self.forget_gate:  # a single 1, seen through a window of shape (T, N, H)
@@ -219,41 +266,49 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
             gates[t] += h[t] @ U_T
             if self.peephole:
                 i[t] += p_i * c[t]
-            sigmoid(i[t], out=i[t])
+            sigma(i[t], out=i[t])
             if self.coupled:
                 np.subtract(1.0, i[t], out=f[t])
             elif self.forget_gate:
                 if self.peephole:
                     f[t] += p_f * c[t]
-                sigmoid(f[t], out=f[t])
-            tanh(g[t], out=g[t])
+                sigma(f[t], out=f[t])
+            phi(g[t], out=g[t])
             np.multiply(f[t], c[t], out=c[t + 1])
             c[t + 1] += i[t] * g[t]
             if self.peephole:
                 o[t] += p_o * c[t + 1]
-            sigmoid(o[t], out=o[t])
-            tanh(c[t + 1], out=tanh_c[t])
-            np.multiply(o[t], tanh_c[t], out=h[t + 1])
+            sigma(o[t], out=o[t])
+            psi(c[t + 1], out=tanh_c[t])
+            np.multiply(o[t], tanh_c[t], out=m[t])
+            if W_r is not None:
+                np.matmul(m[t], W_r.T, out=h[t + 1])
         final_state = LSTMState(h[T].copy(), c[T].copy())
-        return h[1:], final_state, LSTMCache(self, x, i, f, g, o, c, tanh_c, h)
+        return h[1:], final_state, LSTMCache(self, x, i, f, g, o, c, tanh_c, m, h)
 
     def _backward(
         self, params: LSTMParams, cache: LSTMCache, d_output: Array, d_final_state: LSTMState
     ) -> Gradients[LSTMParams, LSTMState]:
         dh_next, dc_next = d_final_state
         W, U, (p_i, p_f, p_o) = params.weight_ih, params.weight_hh, self._peepholes(params)
-        _, x, i, f, g, o, _, tanh_c, _ = cache
+        _, x, i, f, g, o, _, tanh_c, m, _ = cache
         h_prev, c_prev, c = cache.h[:-1], cache.c[:-1], cache.c[1:]
+        (_, sigma_slope), (_, phi_slope), (_, psi_slope) = self._functions
         # Every local derivative, for all steps in one pass: none of them waits for the recursion.
-        h_by_c = o * tanh_slope(tanh_c)  # (eq-lstm-h-by-c)
-        h_by_ao = tanh_c * sigmoid_slope(o)  # (eq-lstm-h-by-ao)
-        c_by_ai = (g - c_prev if self.coupled else g) * sigmoid_slope(i)  # (eq-lstm-c-by-ai)
-        c_by_af = c_prev * sigmoid_slope(f)  # (eq-lstm-c-by-af)
-        c_by_ag = i * tanh_slope(g)  # (eq-lstm-c-by-ag)
+        h_by_c = o * psi_slope(tanh_c)  # (eq-lstm-h-by-c)
+        h_by_ao = tanh_c * sigma_slope(o)  # (eq-lstm-h-by-ao)
+        c_by_ai = (g - c_prev if self.coupled else g) * sigma_slope(i)  # (eq-lstm-c-by-ai)
+        c_by_af = c_prev * sigma_slope(f)  # (eq-lstm-c-by-af)
+        c_by_ag = i * phi_slope(g)  # (eq-lstm-c-by-ag)
+        W_r = params.weight_hr
+        dh_all = d_output if W_r is None else np.empty_like(d_output)
         da = np.empty((*x.shape[:2], self.gates * self.hidden_size), x.dtype)
         da_i, da_f, da_g, da_o = self._by_gate(da, axis=2)
         for t in reversed(range(len(x))):
             dh = d_output[t] + dh_next  # (eq-lstm-dh)
+            if W_r is not None:
+                dh_all[t] = dh
+                dh = dh @ W_r  # (eq-lstm-dm)
             da_o[t] = dh * h_by_ao[t]  # (eq-lstm-da-o)
             dc = dc_next + dh * h_by_c[t] + p_o * da_o[t]  # (eq-lstm-dc)
             da_i[t] = dc * c_by_ai[t]  # (eq-lstm-da-i)
@@ -273,4 +328,6 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
             if not self._learns_f:
                 del seen[1]
             dp = np.concatenate([(d * s).sum((0, 1)) for d, s in seen])  # (eq-lstm-dp)
-        return Gradients(LSTMParams(dW, dU, db, db.copy(), dp), dx, LSTMState(dh_next, dc_next))
+        dW_r = None if W_r is None else sum_outer(dh_all, m)  # (eq-lstm-dw-r)
+        d_params = LSTMParams(dW, dU, db, db.copy(), dp, dW_r)
+        return Gradients(d_params, dx, LSTMState(dh_next, dc_next))

@@ -19,12 +19,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.func import functional_call
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import rnn_ref
+from rnn_ref.activations import Activation
 from rnn_ref.check import numerical_gradients, relative_error
 from rnn_ref.torch_module import TorchLayer
 
@@ -48,14 +50,14 @@ def case(layer, seed=0, dtype=np.float64, T=4, N=2) -> Case:
     def normal(*shape):
         return (0.7 * rng.standard_normal(shape)).astype(dtype)
 
-    H = layer.hidden_size
     shapes = {name: [size for _, size in axes] for name, axes in layer.param_axes().items()}
-    states = [layer.state_type(*(normal(N, H) for _ in layer.state_type._fields)) for _ in range(2)]
+    sizes = [size for _, size in layer.state_axes().values()]
+    states = [layer.state_type(*(normal(N, K) for K in sizes)) for _ in range(2)]
     return Case(
         params=layer.params_type(**{name: normal(*shape) for name, shape in shapes.items()}),
         x=normal(T, N, layer.input_size),
         state=states[0],
-        d_output=normal(T, N, H),
+        d_output=normal(T, N, layer.output_size),
         d_final_state=states[1],
     )
 
@@ -142,6 +144,30 @@ def assert_close(errors_by_name: dict[str, float], tolerance: float) -> None:
 both_dtypes = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 
 
+def torch_function(choice, clip=None):
+    """A choice of activation in torch's own functions."""
+    choice = Activation(choice) if isinstance(choice, str) else choice
+    alpha, beta = choice.alpha, choice.beta
+    f = {
+        "affine": lambda a: alpha * a + beta,
+        "leaky_relu": lambda a: F.leaky_relu(a, alpha),
+        "thresholded_relu": lambda a: F.threshold(a, alpha, 0.0),
+        "scaled_tanh": lambda a: alpha * torch.tanh(beta * a),
+        "hard_sigmoid": lambda a: torch.clamp(alpha * a + beta, 0.0, 1.0),
+        "elu": lambda a: F.elu(a, alpha),
+        "softsign": F.softsign,
+        "softplus": F.softplus,
+    }.get(choice.name) or getattr(torch, choice.name)
+    return f if clip is None else lambda a: f(torch.clamp(a, -clip, clip))
+
+
+def describe(value) -> str:
+    """An option's value in few characters."""
+    if isinstance(value, tuple):
+        return "-".join(map(describe, value))
+    return value.name if isinstance(value, Activation) else str(value)
+
+
 def contract_tests() -> dict[str, type[Contract]]:
     """The contract's tests of every public layer, by the name of the module that holds it.
 
@@ -186,10 +212,17 @@ class Contract:
 
     @staticmethod
     def describe(layer) -> str:
-        """Test id: the variant without the sizes."""
-        options = dataclasses.asdict(layer)
-        del options["input_size"], options["hidden_size"]
-        return ",".join(f"{k}={v}" for k, v in options.items()) or "plain"
+        """Test id: what differs from the plain variant."""
+        fields = [f for f in dataclasses.fields(layer) if not f.name.endswith("put_size")]
+        options = {f.name: getattr(layer, f.name) for f in fields if f.name != "hidden_size"}
+        defaults = {f.name: f.default for f in fields}
+        changed = [f"{k}={describe(v)}" for k, v in options.items() if v != defaults[k]]
+        return ",".join(changed) or "plain"
+
+    @staticmethod
+    def resized(layer, D, H):
+        """The same variant with other sizes."""
+        return dataclasses.replace(layer, input_size=D, hidden_size=H)
 
     def transcribed(self, layer):
         """The transcription as ``run(params, x, state)``."""
@@ -261,7 +294,7 @@ class Contract:
         @given(sizes, st.integers(0, 99))
         def check(size, seed):
             T, N, D, H = size
-            sized = dataclasses.replace(layer, input_size=D, hidden_size=H)
+            sized = self.resized(layer, D, H)
             c = case(sized, seed, T=T, N=N)
             assert_close(errors(sized, self.transcribed(sized), c), 1e-9)
 
@@ -271,7 +304,7 @@ class Contract:
         c = case(layer, T=0)
         output, final_state, cache = layer.forward(c.params, c.x, c.state)
         grads = layer.backward(c.params, cache, c.d_output, c.d_final_state)
-        assert output.shape == (0, 2, layer.hidden_size)
+        assert output.shape == (0, 2, layer.output_size)
         for value, expected in zip(final_state, c.state, strict=True):
             np.testing.assert_array_equal(value, expected)
         for value, expected in zip(grads.state, c.d_final_state, strict=True):
@@ -386,7 +419,7 @@ class Contract:
 
     @both_dtypes
     def test_large_inputs_give_finite_results(self, layer, dtype):
-        layer = dataclasses.replace(layer, input_size=3, hidden_size=5)
+        layer = self.resized(layer, 3, 5)
         rng = np.random.default_rng(5)
         params = layer.init_params(rng, dtype)
         x = (1e4 * rng.choice([-1.0, 1.0], (6, 2, 3))).astype(dtype)
@@ -401,18 +434,20 @@ class Contract:
             assert value is None or np.isfinite(value).all()
 
     def test_init_params(self, layer):
-        layer = dataclasses.replace(layer, input_size=30, hidden_size=40)
+        layer = self.resized(layer, 30, 40)
         params = layer.init_params(np.random.default_rng(3))
         for value in params:
             if value is not None:
-                assert np.abs(value).max() <= 40**-0.5
-                assert abs(value.std() * np.sqrt(3 * 40) - 1) < 0.15  # a uniform law of that width
+                bound = layer.hidden_size**-0.5
+                assert np.abs(value).max() <= bound
+                assert abs(value.std() * 3**0.5 / bound - 1) < 0.15  # a uniform law of that width
         again = layer.init_params(np.random.default_rng(3))
         for value, expected in zip(again, params, strict=True):
             np.testing.assert_array_equal(value, expected)
 
     def test_wrong_arguments_are_refused(self, layer):
-        c, H, D = case(layer), layer.hidden_size, layer.input_size
+        c, D = case(layer), layer.input_size
+        letter, H = layer.state_axes()["h"]
         _, _, cache = layer.forward(c.params, c.x, c.state)
         f32 = case(layer, dtype=np.float32)
 
@@ -434,7 +469,11 @@ class Contract:
             (forward(x=c.x.astype(int)), TypeError, "x: expected float64.*got int64"),
             (forward(params=tuple(c.params)), TypeError, "params: expected .*Params, got tuple"),
             (forward(state=c.state.h), TypeError, "state: expected .*State, got ndarray"),
-            (forward(state=short), ValueError, rf"state.h: .*\(N=2, H={H}\), got \(1, {H}\)"),
+            (
+                forward(state=short),
+                ValueError,
+                rf"state.h: .*\(N=2, {letter}={H}\), got \(1, {H}\)",
+            ),
             (
                 forward(lengths=[3, 4]),
                 TypeError,
@@ -444,7 +483,11 @@ class Contract:
             (forward(lengths=np.array([3, 4, 4])), ValueError, r"lengths: .*got \(3,\)"),
             (forward(lengths=np.array([3, 5])), ValueError, "lengths: .*0 to T=4, got from 3 to 5"),
             (forward(lengths=np.array([-1, 4])), ValueError, "lengths: .*got from -1 to 4"),
-            (backward(d_output=c.d_output[1:]), ValueError, rf"d_output: .*\(T=4, N=2, H={H}\)"),
+            (
+                backward(d_output=c.d_output[1:]),
+                ValueError,
+                rf"d_output: .*\(T=4, N=2, {letter}={H}\)",
+            ),
             (backward(d_output=c.d_output[:, :1]), ValueError, "d_output"),
             (backward(d_output=f32.d_output), TypeError, "d_output"),
             (backward(d_final_state=short), ValueError, "d_final_state.h"),

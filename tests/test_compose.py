@@ -263,7 +263,6 @@ def test_wrong_arguments_are_refused():
 
     f32 = map_arrays(lambda a: a.astype(np.float32), params[1])
     before, crossed = Stack([LSTM(3, 5), GRU(5, 4, "before")]), BidirectionalState(*s_both[::-1])
-    wrong = p_both._replace(backward_layer=params[1])
     refused = [
         (lambda: Stack([]), ValueError, "layers: expected at least one"),
         (lambda: Stack(LSTM(3, 5)), TypeError, "layers: expected a sequence of layers, got .*LSTM"),

@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from contract import Contract, case
+from contract import Contract, case, torch_function
 
-from rnn_ref import GRU
+from rnn_ref import GRU, Activation
 
 
 class TestGRU(Contract):
-    layers = [GRU(3, 5, reset="after"), GRU(3, 5, reset="before")]
+    layers = [
+        GRU(3, 5, reset="after"),
+        GRU(3, 5, reset="before"),
+        GRU(3, 5, activations=("hard_sigmoid", "softsign"), clip=0.9),
+        GRU(3, 5, reset="before", activations=(Activation("hard_sigmoid", 0.3, 0.4), "elu")),
+    ]
 
     @staticmethod
     def transcription(layer, params, x, state):
@@ -17,21 +22,22 @@ class TestGRU(Contract):
         U_r, U_z, U_n = params.weight_hh.chunk(3)
         b_r, b_z, b_n = params.bias_ih.chunk(3)
         v_r, v_z, v_n = params.bias_hh.chunk(3)
+        sigma, phi = (torch_function(choice, layer.clip) for choice in layer.activations)
         h, output = state.h, []
         for x_t in x:
-            r = torch.sigmoid(x_t @ W_r.T + b_r + h @ U_r.T + v_r)
-            z = torch.sigmoid(x_t @ W_z.T + b_z + h @ U_z.T + v_z)
+            r = sigma(x_t @ W_r.T + b_r + h @ U_r.T + v_r)
+            z = sigma(x_t @ W_z.T + b_z + h @ U_z.T + v_z)
             if layer.reset == "after":
-                candidate = torch.tanh(x_t @ W_n.T + b_n + r * (h @ U_n.T + v_n))
+                candidate = phi(x_t @ W_n.T + b_n + r * (h @ U_n.T + v_n))
             else:
-                candidate = torch.tanh(x_t @ W_n.T + b_n + (r * h) @ U_n.T + v_n)
+                candidate = phi(x_t @ W_n.T + b_n + (r * h) @ U_n.T + v_n)
             h = z * h + (1 - z) * candidate
             output.append(h)
         return torch.stack(output) if output else h.new_zeros(0, *h.shape), [h]
 
     @staticmethod
     def torch_nn(layer):
-        if layer.reset == "before":
+        if layer != GRU(layer.input_size, layer.hidden_size):
             return None
         return torch.nn.GRU(layer.input_size, layer.hidden_size, dtype=torch.float64)
 

@@ -1,11 +1,13 @@
 """LSTM and its variants against the contract."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from contract import Contract, case
+from contract import Contract, case, torch_function
 
-from rnn_ref import LSTM
+from rnn_ref import LSTM, Activation
 
 
 class TestLSTM(Contract):
@@ -16,12 +18,29 @@ class TestLSTM(Contract):
         LSTM(3, 5, forget_gate=False),
         LSTM(3, 5, peephole=True, coupled=True),
         LSTM(3, 5, peephole=True, forget_gate=False),
+        LSTM(3, 5, proj_size=2),
+        LSTM(3, 5, proj_size=4, peephole=True, coupled=True),
+        LSTM(3, 5, activations=("hard_sigmoid", "softsign", "softplus"), clip=0.9),
+        LSTM(
+            3,
+            5,
+            peephole=True,
+            proj_size=2,
+            activations=(Activation("scaled_tanh", 0.8, 0.5), "leaky_relu", "elu"),
+            clip=1.2,
+        ),
     ]
+
+    @staticmethod
+    def resized(layer, D, H):
+        return replace(layer, input_size=D, hidden_size=H + layer.proj_size)
 
     @staticmethod
     def transcription(layer, params, x, state):
         H = layer.hidden_size
         (h, c), output = state, []
+        sigma, phi = (torch_function(choice, layer.clip) for choice in layer.activations[:2])
+        psi = torch_function(layer.activations[2])
         own_forget_gate = layer.forget_gate and not layer.coupled
         for x_t in x:
             a = x_t @ params.weight_ih.T + params.bias_ih + h @ params.weight_hh.T + params.bias_hh
@@ -30,20 +49,23 @@ class TestLSTM(Contract):
             if layer.peephole:
                 a_i = a_i + params.weight_ph[:H] * c
                 a_f = a_f + params.weight_ph[H : 2 * H] * c
-            i = torch.sigmoid(a_i)
-            f = torch.sigmoid(a_f) if own_forget_gate else (1 - i if layer.coupled else 1)
-            c = f * c + i * torch.tanh(a_g)
+            i = sigma(a_i)
+            f = sigma(a_f) if own_forget_gate else (1 - i if layer.coupled else 1)
+            c = f * c + i * phi(a_g)
             if layer.peephole:
                 a_o = a_o + params.weight_ph[-H:] * c
-            h = torch.sigmoid(a_o) * torch.tanh(c)
+            h = sigma(a_o) * psi(c)
+            if layer.proj_size:
+                h = h @ params.weight_hr.T
             output.append(h)
         return torch.stack(output) if output else h.new_zeros(0, *h.shape), [h, c]
 
     @staticmethod
     def torch_nn(layer):
-        if layer.peephole or layer.coupled or not layer.forget_gate:
+        sizes, P = (layer.input_size, layer.hidden_size), layer.proj_size
+        if layer != LSTM(*sizes, proj_size=P):
             return None
-        return torch.nn.LSTM(layer.input_size, layer.hidden_size, dtype=torch.float64)
+        return torch.nn.LSTM(*sizes, proj_size=P, dtype=torch.float64)
 
 
 def test_coupled_without_forget_gate_is_refused():
@@ -65,7 +87,7 @@ def test_peephole_weights_of_a_layer_without_peepholes_are_refused():
 @pytest.mark.parametrize("options", [{"coupled": True}, {"forget_gate": False}])
 def test_variants_have_three_blocks(options):
     layer = LSTM(3, 5, peephole=True, **options)
-    shapes = [v.shape for v in layer.init_params(np.random.default_rng(0))]
+    shapes = [v.shape for v in layer.init_params(np.random.default_rng(0))[:5]]
     assert shapes == [(15, 3), (15, 5), (15,), (15,), (10,)]
 
 
