@@ -129,7 +129,8 @@ def _affine(a: Array, alpha: float, beta: float, out: Array | None = None) -> Ar
 
 
 def _leaky_relu(a: Array, alpha: float, out: Array | None = None) -> Array:
-    return cast(Array, np.multiply(a, np.where(a > 0.0, 1.0, alpha).astype(a.dtype), out=out))
+    out = np.multiply(a, np.where(a > 0.0, 1.0, alpha).astype(a.dtype), out=out)
+    return out
 
 
 def _thresholded_relu(a: Array, alpha: float, out: Array | None = None) -> Array:
@@ -299,7 +300,8 @@ def _clipped(f: Function, slope: Slope, clip: float) -> tuple[Function, Slope]:
         # No value but the two at the ends comes from beyond them. Where f has the same value inside
         # as well, it is flat there.
         low, high = f(np.array([-clip, clip], y.dtype))
-        return slope(y) * ((y != low) & (y != high))
+        inside: Array = (y != low) & (y != high)
+        return slope(y) * inside
 
     return clipped, clipped_slope
 
