@@ -37,7 +37,7 @@ class TestGRU(Contract):
 
     @staticmethod
     def torch_nn(layer):
-        if layer != GRU(layer.input_size, layer.hidden_size):
+        if vars(layer) != vars(GRU(layer.input_size, layer.hidden_size)):
             return None
         return torch.nn.GRU(layer.input_size, layer.hidden_size, dtype=torch.float64)
 

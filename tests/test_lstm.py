@@ -63,7 +63,7 @@ class TestLSTM(Contract):
     @staticmethod
     def torch_nn(layer):
         sizes, P = (layer.input_size, layer.hidden_size), layer.proj_size
-        if layer != LSTM(*sizes, proj_size=P):
+        if vars(layer) != vars(LSTM(*sizes, proj_size=P)):
             return None
         return torch.nn.LSTM(*sizes, proj_size=P, dtype=torch.float64)
 

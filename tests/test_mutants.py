@@ -20,7 +20,7 @@ import contract
 import pytest
 import test_torch_module
 import test_vrnn
-from contract import contract_tests
+from contract import contract_tests, twin
 
 import rnn_ref
 
@@ -89,19 +89,19 @@ MUTANTS = [
     ),
     Mutant("lstm: f = i when coupled", "lstm", {"f = 1.0 - i": "f = i", "subtract(1.0, i": "multiply(1.0, i"}),
     Mutant("lstm: forgets in 1997", "lstm", {"np.ones(()": "0.9 * np.ones(()", "ones_like(i)": "ones_like(i) * 0.9"}),
-    Mutant("elman: relu in place of tanh", "elman", {'nonlinearity == "tanh"': 'nonlinearity == "relu"'}),
+    Mutant("elman: relu in place of tanh", "elman", {'f, _ = choose(self.nonlinearity': 'f, _ = choose("relu"'}),
     Mutant("sigmoid: slope of the gate wrong by 2", "activations", {"out *= 0.5\n    out += 0.5": "out += 1.0\n    out *= 0.25"}),
     # Forward over time.
     *[
         Mutant(f"{cell}: initial state ignored", cell, {old: old.replace("state", "0.0 * state")})
-        for cell, old in [("elman", "h[0] = state.h"), ("gru", "h[0] = state.h")]
+        for cell, old in [("elman", "h[0] = state.h"), ("gru", "= state.h, self._functions")]
     ],
     Mutant("lstm: initial cell state ignored", "lstm", {"h[0], c[0] = state": "h[0], c[0] = state.h, 0.0"}),
     Mutant("lstm: final h and c exchanged", "lstm", {"LSTMState(h[T].copy(), c[T].copy())": "LSTMState(c[T].copy(), h[T].copy())"}),
     *[
         Mutant(f"{cell}: last step dropped", cell, {"range(T):": "range(T - 1):"}) for cell in TESTS
     ],
-    Mutant("gru: first step seen twice", "layer", {"return a.reshape(T, N, W.shape[0])": "a = a.reshape(T, N, W.shape[0])\n    a[1:] = a[:-1].copy()\n    return a"}, ("gru",)),
+    Mutant("gru: first step seen twice", "cell", {"return a.reshape(T, N, W.shape[0])": "a = a.reshape(T, N, W.shape[0])\n    a[1:] = a[:-1].copy()\n    return a"}, ("gru",)),
     # Backward: the classic mistakes.
     *[
         Mutant(f"{cell}: dh_next not carried", cell, {"dh = d_output[t] + dh_next": "dh = d_output[t]"})
@@ -115,19 +115,19 @@ MUTANTS = [
     Mutant("lstm: transpose of U dropped, block by block", "lstm", {"dh_next = da[t] @ U  #": "dh_next = sum(d @ u.T for d, u in zip(np.split(da[t], self.gates, axis=1), np.split(U, self.gates)))  #"}),
     Mutant("gru: transpose of U dropped, block by block", "gru", {"du[t] @ U  #": "sum(d @ u.T for d, u in zip(np.split(du[t], 3, axis=1), np.split(U, 3)))  #"}),
     *[
-        Mutant(f"{cell}: d_final_state ignored", "layer", {"d.copy() for d in d_final_state": "0 * d for d in d_final_state"}, (cell,))
+        Mutant(f"{cell}: d_final_state ignored", "cell", {"d_output, map_arrays(np.copy, d_final_state)": "d_output, map_arrays(np.zeros_like, d_final_state)"}, (cell,))
         for cell in TESTS
     ],
     Mutant("elman: dx without the later steps", "elman", {"project_back(da, W)": "project_back(d_output * slope, W)"}),
-    Mutant("lstm: dx of the last step only", "layer", {"(da.reshape(T * N, GH) @ W).reshape(T, N, W.shape[1])": "np.concatenate([np.zeros((T - 1, N, W.shape[1]), da.dtype), da[-1:] @ W])"}, ("lstm",)),
+    Mutant("lstm: dx of the last step only", "cell", {"(da.reshape(T * N, GH) @ W).reshape(T, N, W.shape[1])": "np.concatenate([np.zeros((T - 1, N, W.shape[1]), da.dtype), da[-1:] @ W])"}, ("lstm",)),
     Mutant("lstm: c_prev and c exchanged in df", "lstm", {"c_by_af = c_prev": "c_by_af = c"}),
     Mutant("lstm: c_prev and c exchanged in dp", "lstm", {"[(da_i, c_prev), (da_f, c_prev), (da_o, c)]": "[(da_i, c), (da_f, c), (da_o, c_prev)]"}),
     Mutant("lstm: the path of c through o's peephole dropped", "lstm", {" + p_o * da_o[t]  #": "  #"}),
     Mutant("lstm: the path of c_prev through i's peephole dropped", "lstm", {" + p_i * da_i[t]  #": "  #"}),
     Mutant("lstm: the path of c_prev through f's peephole dropped", "lstm", {"dc_next += p_f * da_f[t]  #": "dc_next += 0.0  #"}),
     Mutant("lstm: coupled i forgets that it is also 1 - f", "lstm", {"g - c_prev if self.coupled else g": "g"}),
-    Mutant("lstm: tanh' taken of c, not of tanh c", "lstm", {"tanh_slope(tanh_c)": "tanh_slope(c)"}),
-    Mutant("lstm: sigma' applied twice", "lstm", {"tanh_c * sigmoid_slope(o)": "tanh_c * sigmoid_slope(sigmoid(o))"}),
+    Mutant("lstm: tanh' taken of c, not of tanh c", "lstm", {"psi_slope(tanh_c)": "psi_slope(c)"}),
+    Mutant("lstm: sigma' applied twice", "lstm", {"tanh_c * sigma_slope(o)": "tanh_c * sigma_slope(self._functions[0][0](o))"}),
     Mutant("gru: h_prev and n exchanged in dz", "gru", {"(h_prev - n) * sig": "(n - h_prev) * sig"}),
     Mutant("gru: r missing before U_n", "gru", {"da_n[t] * r[t]  #": "da_n[t]  #"}),
     Mutant("gru: r missing in dU_n, reset before", "gru", {"sum_outer(da_n, r * h_prev)": "sum_outer(da_n, h_prev)"}),
@@ -137,8 +137,8 @@ MUTANTS = [
         Mutant(f"{cell}: dU from the new state", cell, {"h_prev)  #": "cache.h[1:])  #"})
         for cell in ("elman", "lstm")
     ],
-    Mutant("elman: slope of relu at tanh", "elman", {"tanh_slope(h) if": "relu_slope(h) if"}),
-    Mutant("weight gradients averaged, not summed", "layer", {"@ v.reshape(-1, v.shape[-1])": "@ v.reshape(-1, v.shape[-1]) / len(v)"}, ("elman", "lstm", "gru")),
+    Mutant("elman: slope of relu at tanh", "elman", {"choose(self.nonlinearity, self.clip)[1]": 'choose("relu", self.clip)[1]'}),
+    Mutant("weight gradients averaged, not summed", "cell", {"@ v.reshape(-1, v.shape[-1])": "@ v.reshape(-1, v.shape[-1]) / len(v)"}, ("elman", "lstm", "gru")),
     # The SRU: its layout, its equations, its gradient.
     Mutant("sru: blocks u and f exchanged", "sru", {"W_u, W_f, W_r": "W_f, W_u, W_r", "        u, f, r, *s_of_W = np": "        f, u, r, *s_of_W = np", "b[H : 3 * H]": "b[[*range(H), *range(2 * H, 3 * H)]]", "[du, da_f, da_r] +": "[da_f, du, da_r] +"}),
     Mutant("sru: b_f and b_r exchanged", "sru", {"b_f, b_r =": "b_r, b_f =", "] = params.bias_ih": "] = np.roll(params.bias_ih, H)", "for d in (da_f, da_r)])  # (eq-sru-db)": "for d in (da_r, da_f)])"}),
@@ -168,15 +168,43 @@ MUTANTS = [
     Mutant("sru: gradient of the final h ignored", "sru", {"dh[-1] += dh_next": "dh[-1] += 0.0"}),
     Mutant("sru: gradient of the final h handed to the initial h", "sru", {"dh_next = np.zeros_like(dh_next)": "pass"}),
     Mutant("sru: initial c ignored", "sru", {"h[0], c[0] = state": "h[0], c[0] = state.h, 0.0"}),
+    # Projection, activations, clipping.
+    Mutant("lstm: the projection's transpose", "lstm", {"dh = dh @ W_r": "dh = dh @ W_r * 0.5"}),
+    Mutant("lstm: the projection's gradient from h", "lstm", {"sum_outer(dh_all, m)": "sum_outer(d_output, m)"}),
+    Mutant("lstm: psi clipped", "lstm", {"choose(psi)": "choose(psi, self.clip)"}),
+    Mutant("lstm: phi not clipped", "lstm", {"choose(phi, self.clip)": "choose(phi)"}),
+    Mutant("lstm: phi and psi exchanged", "lstm", {"sigma, phi, psi = self.activations": "sigma, psi, phi = self.activations"}),
+    Mutant("gru: nothing clipped", "gru", {"choose(choice, self.clip)": "choose(choice)"}),
+    Mutant("elman: clipped without a flat slope", "activations", {"return slope(y) * inside": "return slope(y)"}),
+    Mutant("activations: alpha dropped", "activations", {"given = {name: getattr(choice, name) for name": "given = {name: kind.defaults[name] for name"}),
+    Mutant("activations: elu's slope without alpha", "activations", {"np.where(y > 0.0, 1.0, y + alpha)": "np.where(y > 0.0, 1.0, y + 1.0)"}),
+    Mutant("activations: hard sigmoid not flat at its ends", "activations", {"(alpha * ((y > 0.0) & (y < 1.0)))": "np.full_like(y, alpha)"}),
+    # Rows of different length.
+    *[
+        Mutant(f"lengths: {name}", "cell", edits)
+        for name, edits in {
+            "rows run to the end": {"np.flatnonzero(lengths >= end)": "np.arange(len(lengths))"},
+            "a row stops one step early": {"np.flatnonzero(lengths >= end)": "np.flatnonzero(lengths > end)"},
+            "the final state is not kept": {"        _set_rows(current, rows, after)\n": ""},
+            "a span starts anew": {"before = _of_rows(current, rows)": "before = _of_rows(state, rows)"},
+            "the gradient of the final state is not handed on": {"        _set_rows(d_state, rows, grads.state)\n": ""},
+            "weights of the last span only": {"d_params = map_arrays(np.add, d_params, grads.params)": "d_params = grads.params"},
+            "spans forwards in time": {"in reversed(cache.spans)": "in cache.spans"},
+            "a span's gradient at the wrong steps": {"dx[steps, rows] = grads.x": "dx[: steps.stop - steps.start, rows] = grads.x"},
+            "the caller's state overwritten": {"current = map_arrays(np.copy, state)": "current = state"},
+        }.items()
+    ],
+    Mutant("lengths: any length taken", "checks", {"0 <= lengths.min() <= lengths.max() <= T": "True"}),
+    Mutant("a cache of another variant is taken", "layer", {"if made_by != self:": "if False:"}),
     # Types and memory.
-    Mutant("lstm: float32 becomes float64", "lstm", {"np.empty((T, N, self.hidden_size), x.dtype)": "np.empty((T, N, self.hidden_size))"}),
+    Mutant("lstm: float32 becomes float64", "lstm", {"np.empty((T, N, H), x.dtype)": "np.empty((T, N, H))"}),
     Mutant("elman: one array for both bias gradients", "elman", {"db.copy()": "db"}),
-    Mutant("gru: initial state overwritten", "gru", {"h[0] = state.h": "h[0] = state.h; state.h[:] = 0"}),
+    Mutant("gru: initial state overwritten", "gru", {"for t in range(T):": "state.h[:] = 0\n        for t in range(T):"}),
     Mutant("gates overflow", "activations", {"    np.multiply(a, 0.5, out=out)\n    np.tanh(out, out=out)\n    out *= 0.5\n    out += 0.5\n    return out": "    np.negative(a, out=out)\n    np.exp(out, out=out)\n    out += 1.0\n    return np.divide(1.0, out, out=out)"}, ("lstm", "gru")),
-    Mutant("state of the wrong batch size taken", "layer", {'(("N", batch_size)': '(("N", None)'}, ("elman", "gru")),
+    Mutant("state of the wrong batch size taken", "cell", {'(("N", batch_size)': '(("N", None)'}, ("elman", "gru")),
     # The torch module.
-    Mutant("torch: gradients of state and parameters exchanged", "torch_module", {"return [grads.x, *named_arrays(grads.params).values(), *grads.state]": "return [grads.x, *grads.state, *named_arrays(grads.params).values()]"}),
-    Mutant("torch: no gradient of the input", "torch_module", {"return [grads.x, *named": "return [0 * grads.x, *named"}),
+    Mutant("torch: gradients of state and parameters exchanged", "torch_module", {"return [grads.x, *flat(grads.params), *flat(grads.state)]": "return [grads.x, *flat(grads.state), *flat(grads.params)]"}),
+    Mutant("torch: no gradient of the input", "torch_module", {"return [grads.x, *flat": "return [0 * grads.x, *flat"}),
     Mutant("torch: gradient of the final state ignored", "torch_module", {"cache, d_output, d_final)": "cache, d_output)"}),
     Mutant("torch: writing into shared memory goes unseen", "torch_module", {"        _ = ctx.saved_tensors  # raises if one of them was modified in place\n": ""}),
     Mutant("torch: the output is not among what is watched", "torch_module", {"ctx.save_for_backward(*flat, results[0])": "ctx.save_for_backward(*flat)"}),
@@ -308,14 +336,6 @@ def model_tests(package):
                 if "record_property" in inspect.signature(test).parameters:
                     more["record_property"] = lambda name, value: None
                 yield name, partial(test, **more)
-
-
-def twin(package, original):
-    """The same layer or model of another copy of the package."""
-    choices = dict(vars(original))
-    if "layer" in choices:
-        choices["layer"] = twin(package, choices["layer"])
-    return getattr(package, type(original).__name__)(**choices)
 
 
 def parametrized(test) -> list[dict]:
