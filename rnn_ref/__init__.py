@@ -13,6 +13,8 @@ from .compose import (
     BidirectionalCache,
     BidirectionalParams,
     BidirectionalState,
+    Reverse,
+    ReverseCache,
     Stack,
     StackCache,
 )
@@ -53,6 +55,8 @@ __all__ = [
     "Layer",
     "MLPParams",
     "RaggedCache",
+    "Reverse",
+    "ReverseCache",
     "SRUCache",
     "SRUParams",
     "SRUState",

@@ -207,6 +207,7 @@ def _forward_spans(
     for end in np.unique(lengths[lengths > 0]).tolist():
         steps, rows = slice(start, end), np.flatnonzero(lengths >= end)
         before = _of_rows(current, rows)
+        # (eq-composition-span)
         output[steps, rows], after, cache = cell._forward(params, x[steps, rows], before)
         _set_rows(current, rows, after)
         spans.append(Span(steps, rows, cache))
@@ -221,8 +222,9 @@ def _backward_spans(
     d_state = map_arrays(np.copy, d_final_state)
     for steps, rows, part in reversed(cache.spans):
         d_after = _of_rows(d_state, rows)
+        # (eq-composition-span-back)
         grads = cell._backward(params, part, d_output[steps, rows], d_after)
-        d_params = map_arrays(np.add, d_params, grads.params)
+        d_params = map_arrays(np.add, d_params, grads.params)  # (eq-composition-span-sum)
         dx[steps, rows] = grads.x
         _set_rows(d_state, rows, grads.state)
     return Gradients(d_params, dx, d_state)

@@ -96,7 +96,7 @@ class Stack(Layer[Parts, Parts, StackCache]):
         self._check_step(params, x_t, state)
         new: list[Any] = []
         for layer, p, s in zip(self.layers, params, state, strict=True):
-            new.append(layer.step(p, x_t, s))
+            new.append(layer.step(p, x_t, s))  # (eq-composition-step)
             x_t = layer._output_of(new[-1])
         return tuple(new)
 
@@ -140,7 +140,8 @@ class Stack(Layer[Parts, Parts, StackCache]):
         below, final, caches = x, [], []
         for k, layer in enumerate(self.layers):
             if k and masks is not None:
-                below = masks[k - 1] * below
+                below = masks[k - 1] * below  # (eq-composition-mask)
+            # (eq-composition-stack)
             below, last, cache = layer._forward_rows(params[k], below, state[k], lengths)
             final.append(last)
             caches.append(cache)
@@ -153,12 +154,13 @@ class Stack(Layer[Parts, Parts, StackCache]):
         d_below = d_output
         for k, layer in reversed(list(enumerate(self.layers))):
             d_above = d_below
+            # (eq-composition-stack-back)
             grads.append(
                 layer._backward_rows(params[k], cache.caches[k], d_above, d_final_state[k])
             )
             d_below = grads[-1].x
             if k and cache.masks is not None:
-                d_below = cache.masks[k - 1] * d_below
+                d_below = cache.masks[k - 1] * d_below  # (eq-composition-mask-back)
         grads.reverse()
         return Gradients(tuple(g.params for g in grads), d_below, tuple(g.state for g in grads))
 
@@ -201,6 +203,106 @@ class Stack(Layer[Parts, Parts, StackCache]):
         return tuple(masks)
 
 
+class ReverseCache(NamedTuple):
+    """What ``forward`` keeps for ``backward``; change none of it in between.
+
+    Attributes
+    ----------
+    layer
+        The layer that made it.
+    x
+        The input itself, not a copy, shape (T, N, D).
+    reversed_layer
+        Cache of the layer that is reversed; it runs from the last step to the first.
+    lengths
+        Number of steps of each row, or None.
+    """
+
+    layer: Any
+    x: Array
+    reversed_layer: Any
+    lengths: Array | None
+
+
+@dataclass(frozen=True)
+class Reverse(Layer[Any, Any, ReverseCache]):
+    """A layer that reads each row from its end, with its output in the order of the input.
+
+    It starts at the last step of each row: the output at step t is what the layer has read from
+    there down to t. Parameters, states and gradients are those of the layer; the initial state
+    stands behind the last step, the final one before the first.
+
+    Attributes
+    ----------
+    layer
+        Any layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, Reverse
+    >>> layer = Reverse(GRU(3, 5))
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, final_state, _ = layer.forward(params, np.ones((7, 2, 3)))
+    >>> bool((output[0] == final_state.h).all())
+    True
+    """
+
+    layer: AnyLayer
+    input_size: int = field(init=False, repr=False, compare=False)
+
+    cache_types: ClassVar[tuple[type, ...]] = (ReverseCache,)
+
+    def __post_init__(self) -> None:
+        _check_layer("layer", self.layer)
+        object.__setattr__(self, "input_size", self.layer.input_size)
+
+    @property
+    def output_size(self) -> int:
+        """O of the layer."""
+        return self.layer.output_size
+
+    def init_params(self, rng: np.random.Generator, dtype: DTypeLike = np.float64) -> Any:
+        return self.layer.init_params(rng, dtype)
+
+    def zero_state(self, batch_size: int, dtype: DTypeLike = np.float64) -> Any:
+        return self.layer.zero_state(batch_size, dtype)
+
+    def step(self, params: Any, x_t: Array, state: Any) -> Any:
+        """Refused: the first output needs the end of the sequence.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise _no_step(self)
+
+    def _forward_rows(
+        self, params: Any, x: Array, state: Any, lengths: Array | None
+    ) -> tuple[Array, Any, ReverseCache]:
+        # (eq-composition-reversed)
+        output, final, cache = self.layer._forward_rows(params, reverse(x, lengths), state, lengths)
+        return reverse(output, lengths), final, ReverseCache(self, x, cache, lengths)
+
+    def _backward_rows(
+        self, params: Any, cache: ReverseCache, d_output: Array, d_final_state: Any
+    ) -> Gradients[Any, Any]:
+        # (eq-composition-reversed-back)
+        d_output = reverse(d_output, cache.lengths)
+        grads = self.layer._backward_rows(params, cache.reversed_layer, d_output, d_final_state)
+        return grads._replace(x=reverse(grads.x, cache.lengths))
+
+    def _output_of(self, state: Any) -> Array:
+        raise _no_step(self)
+
+    def _check_params(self, params: Any, where: str = "params") -> np.dtype[Any]:
+        return self.layer._check_params(params, where)
+
+    def _check_state(self, name: str, state: Any, batch_size: int, dtype: np.dtype[Any]) -> None:
+        self.layer._check_state(name, state, batch_size, dtype)
+
+
 class BidirectionalParams(NamedTuple):
     """Parameters of :class:`Bidirectional`.
 
@@ -241,24 +343,20 @@ class BidirectionalCache(NamedTuple):
     x
         The input itself, not a copy, shape (T, N, D).
     forward_layer, backward_layer
-        Cache of each layer; that of the backward layer runs from the last step to the first.
-    lengths
-        Number of steps of each row, or None.
+        Cache of each layer; that of the backward layer is a :class:`ReverseCache`.
     """
 
     layer: Any
     x: Array
     forward_layer: Any
-    backward_layer: Any
-    lengths: Array | None
+    backward_layer: ReverseCache
 
 
 @dataclass(frozen=True)
 class Bidirectional(Layer[BidirectionalParams, BidirectionalState, BidirectionalCache]):
     """Two layers over the same input, one from each end, their outputs side by side.
 
-    The backward layer starts at the last step of each row. Its output stands in the order of the
-    input: the output at step t is what it has read from the end of the row down to t.
+    The backward layer reads each row from its end, as in :class:`Reverse`.
 
     Source: Schuster and Paliwal (1997), "Bidirectional recurrent neural networks".
 
@@ -319,11 +417,11 @@ class Bidirectional(Layer[BidirectionalParams, BidirectionalState, Bidirectional
         NotImplementedError
             Always.
         """
-        raise NotImplementedError(f"step: {self} reads every sequence from its end; use forward")
+        raise _no_step(self)
 
     @property
     def _both(self) -> tuple[AnyLayer, AnyLayer]:
-        return self.forward_layer, self.backward_layer
+        return self.forward_layer, Reverse(self.backward_layer)
 
     def _forward_rows(
         self,
@@ -333,14 +431,12 @@ class Bidirectional(Layer[BidirectionalParams, BidirectionalState, Bidirectional
         lengths: Array | None,
     ) -> tuple[Array, BidirectionalState, BidirectionalCache]:
         ahead, back = (
-            layer._forward_rows(p, v, s, lengths)
-            for layer, p, v, s in zip(
-                self._both, params, (x, reverse(x, lengths)), state, strict=True
-            )
+            layer._forward_rows(p, x, s, lengths)
+            for layer, p, s in zip(self._both, params, state, strict=True)
         )
-        output = np.concatenate([ahead[0], reverse(back[0], lengths)], axis=2)
+        output = np.concatenate([ahead[0], back[0]], axis=2)  # (eq-composition-bidirectional)
         final = BidirectionalState(ahead[1], back[1])
-        return output, final, BidirectionalCache(self, x, ahead[2], back[2], lengths)
+        return output, final, BidirectionalCache(self, x, ahead[2], back[2])
 
     def _backward_rows(
         self,
@@ -349,8 +445,8 @@ class Bidirectional(Layer[BidirectionalParams, BidirectionalState, Bidirectional
         d_output: Array,
         d_final_state: BidirectionalState,
     ) -> Gradients[BidirectionalParams, BidirectionalState]:
-        d_ahead, d_back = np.split(d_output, [self.forward_layer.output_size], axis=2)
-        d_both = d_ahead, reverse(d_back, cache.lengths)
+        # (eq-composition-bidirectional-split)
+        d_both = np.split(d_output, [self.forward_layer.output_size], axis=2)
         caches = cache.forward_layer, cache.backward_layer
         ahead, back = (
             layer._backward_rows(p, c, d, d_state)
@@ -360,12 +456,12 @@ class Bidirectional(Layer[BidirectionalParams, BidirectionalState, Bidirectional
         )
         return Gradients(
             BidirectionalParams(ahead.params, back.params),
-            ahead.x + reverse(back.x, cache.lengths),
+            ahead.x + back.x,  # (eq-composition-bidirectional-dx)
             BidirectionalState(ahead.state, back.state),
         )
 
     def _output_of(self, state: BidirectionalState) -> Array:
-        raise NotImplementedError(f"step: {self} reads every sequence from its end; use forward")
+        raise _no_step(self)
 
     def _check_params(self, params: BidirectionalParams, where: str = "params") -> np.dtype[Any]:
         _check_named_tuple(where, params, BidirectionalParams)
@@ -394,13 +490,17 @@ def reverse(x: Array, lengths: Array | None = None) -> Array:
     Returns
     -------
     Array
-        Shape (T, N, K). Twice gives x back.
+        A copy, shape (T, N, K). Twice gives x back.
     """
     if lengths is None:
-        return x[::-1]
+        return x[::-1].copy()
     t = np.arange(len(x))[:, None]
-    source = np.where(t < lengths, lengths - 1 - t, t)
+    source = np.where(t < lengths, lengths - 1 - t, t)  # (eq-composition-reverse)
     return x[source, np.arange(x.shape[1])]
+
+
+def _no_step(layer: AnyLayer) -> NotImplementedError:
+    return NotImplementedError(f"step: {layer} reads every sequence from its end; use forward")
 
 
 def _check_layer(name: str, layer: object) -> None:

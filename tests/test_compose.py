@@ -14,8 +14,10 @@ from rnn_ref import (
     LSTM,
     SRU,
     Bidirectional,
+    BidirectionalParams,
     BidirectionalState,
     ElmanRNN,
+    Reverse,
     Stack,
     gradient_errors,
     numerical_gradients,
@@ -28,7 +30,7 @@ from rnn_ref.tree import flat, map_arrays, named_arrays
 MIXED = Stack(
     [
         Bidirectional(LSTM(3, 5, peephole=True), GRU(3, 4)),
-        Stack([ElmanRNN(9, 4), SRU(4, 6)]),
+        Stack([ElmanRNN(9, 4), Reverse(SRU(4, 6))]),
         Bidirectional(SRU(6, 2), Stack([GRU(6, 3, reset="before"), LSTM(3, 2)])),
     ]
 )
@@ -213,6 +215,39 @@ def test_the_backward_layer_reads_from_the_end():
         np.testing.assert_array_equal(value, expected)
 
 
+@pytest.mark.parametrize("lengths", [None, (3, 0, 5)], ids=["even", "ragged"])
+def test_a_reversed_layer_is_the_backward_layer(lengths):
+    """All results those of the backward half, and turned around twice the layer itself."""
+    lengths = None if lengths is None else np.array(lengths)
+    layer = Reverse(LSTM(3, 4))
+    params, x, state, d_output, d_final_state = case(layer)
+    output, final_state, cache = layer.forward(params, x, state, lengths)
+    grads = layer.backward(params, cache, d_output, d_final_state)
+
+    ahead = GRU(3, 5)
+    both = Bidirectional(ahead, LSTM(3, 4))
+    p_both, s_both = (
+        kind(one, two)
+        for kind, one, two in (
+            (BidirectionalParams, case(ahead)[0], params),
+            (BidirectionalState, case(ahead)[2], state),
+        )
+    )
+    o_both, f_both, c_both = both.forward(p_both, x, s_both, lengths)
+    d_final = BidirectionalState(ahead.zero_state(3), d_final_state)
+    d_both = np.concatenate([np.zeros((5, 3, 5)), d_output], axis=2)
+    g_both = both.backward(p_both, c_both, d_both, d_final)
+    expected = (o_both[:, :, 5:], f_both.backward_layer, g_both.params.backward_layer)
+    expected += (g_both.x, g_both.state.backward_layer)
+    for value, wanted in zip(flat((output, final_state, *grads)), flat(expected), strict=True):
+        assert relative_error(value, np.ascontiguousarray(wanted)) < 1e-14
+
+    twice, _, _ = Reverse(layer).forward(params, x, state, lengths)
+    np.testing.assert_array_equal(twice, LSTM(3, 4).forward(params, x, state, lengths)[0])
+    with pytest.raises(NotImplementedError, match="from its end"):
+        layer.step(params, x[0], state)
+
+
 def test_reverse():
     x = np.arange(12.0).reshape(4, 3, 1)
     turned = reverse(x, np.array([2, 4, 0]))[:, :, 0]
@@ -220,13 +255,26 @@ def test_reverse():
     np.testing.assert_array_equal(reverse(x), x[::-1])
 
 
-def test_gradcheck_through_torch():
-    layer = Stack([Bidirectional(LSTM(3, 2), GRU(3, 2)), ElmanRNN(4, 2)])
+@pytest.mark.parametrize(
+    ("layer", "first"),
+    [
+        (
+            Stack([Bidirectional(LSTM(3, 2), GRU(3, 2)), ElmanRNN(4, 2)]),
+            "0.forward_layer.weight_ih",
+        ),
+        (Reverse(LSTM(3, 2)), "weight_ih"),
+    ],
+    ids=["stack", "reverse"],
+)
+def test_gradcheck_through_torch(layer, first):
     params, x, state, *_ = case(layer, T=3, N=2)
     module, lengths = TorchLayer(layer, params), torch.tensor([3, 1])
     names = [name for name, _ in module.named_parameters()]
-    assert names[0] == "0.forward_layer.weight_ih"
+    assert names[0] == first
     state = map_arrays(torch.tensor, state)
+    assert torch.equal(
+        module(torch.tensor(x))[0], module(torch.tensor(x), lengths=torch.full((2,), 3))[0]
+    )
 
     def run(x, *weights):
         arguments = (x, state, lengths)
@@ -270,6 +318,22 @@ def test_wrong_arguments_are_refused():
         (lambda: Stack([LSTM(3, 5), GRU(4, 4)]), ValueError, r"layers\[1\]: .*size 5,.* got 4"),
         (lambda: Bidirectional(LSTM(3, 5), GRU(4, 4)), ValueError, "backward_layer: .*3,.* got 4"),
         (lambda: Bidirectional(None, GRU(4, 4)), TypeError, "forward_layer: expected a rnn_ref"),
+        (lambda: Reverse(GRU), TypeError, "layer: expected a rnn_ref.Layer"),
+        (
+            lambda: Reverse(GRU(3, 5)).forward(params, x),
+            TypeError,
+            "params: expected GRUParams, got tuple",
+        ),
+        (
+            lambda: Reverse(GRU(3, 5)).forward(case(GRU(3, 5))[0], x, state[0]),
+            TypeError,
+            "state: expected GRUState",
+        ),
+        (
+            lambda: Reverse(stack).backward(params, cache, d_output),
+            TypeError,
+            "cache: expected the ReverseCache",
+        ),
         (run(params=list(params)), TypeError, "params: expected a tuple, got list"),
         (run(params=params[:1]), ValueError, "params: expected 2 parts, one for each layer, got 1"),
         (run(params=params[::-1]), TypeError, r"params\[0\]: expected LSTMParams, got GRUParams"),

@@ -12,6 +12,8 @@ draw_unrolled("elman", steps=3, task="many-to-one")
     A cell over time, with the inputs and outputs of a task.
 draw_vrnn("encoder")
     One step of the variational RNN, or one of its four parts with the rest faded.
+draw_layers("bidirectional", steps=3)
+    Two layers over time: one above the other, or one from each end.
 draw_backward(steps=3)
     Backpropagation through time on the unrolled Elman network.
 jfk_temperature()
@@ -25,7 +27,7 @@ The drawing functions return a Matplotlib figure: let it be the last value of a 
 """
 
 from .data import digit_images, jfk_temperature, word_list
-from .diagrams import draw_backward, draw_cell, draw_unrolled, draw_vrnn
+from .diagrams import draw_backward, draw_cell, draw_layers, draw_unrolled, draw_vrnn
 from .source import show_source
 from .style import COLORS, use_book_style
 
@@ -34,6 +36,7 @@ __all__ = [
     "digit_images",
     "draw_backward",
     "draw_cell",
+    "draw_layers",
     "draw_unrolled",
     "draw_vrnn",
     "jfk_temperature",

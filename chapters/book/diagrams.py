@@ -354,6 +354,74 @@ def draw_backward(steps: int = 3) -> Figure:
     return d.figure
 
 
+def draw_layers(kind: str, steps: int = 3, masks: bool = False) -> Figure:
+    """Draw two layers over time: a "stack", or the two directions of a "bidirectional" layer.
+
+    In the stack the upper layer reads the outputs of the lower one, ``masks`` adds what dropout
+    multiplies them by. In the bidirectional layer both read the input, the upper one from its end,
+    and the two outputs of a step go on side by side.
+    """
+    if kind not in ("stack", "bidirectional"):
+        raise ValueError(f"kind: expected 'stack' or 'bidirectional', got {kind!r}")
+    if masks and kind != "stack":
+        raise ValueError(f"masks: expected False with kind={kind!r}, got True")
+    _check_unrolled("gru", steps)
+    return (_stack(steps, masks) if kind == "stack" else _both_directions(steps)).figure
+
+
+def _stack(steps: int, masks: bool) -> Drawing:
+    pitch, low, high = 1.5, 1.1, 2.9
+    d = Drawing(pitch * steps + 0.85, 4.25)
+    for k, (y, color) in enumerate(((low, "c"), (high, "g")), 1):
+        cells = [d.cell(1.2 + pitch * t, y, f"F^{{({k})}}", name=color) for t in range(steps)]
+        _states(d, cells, f"h^{{({k})}}")
+        for t, cell in enumerate(cells, 1):
+            _port(d, cell, f"y^{{(2)}}_{t}" if k == 2 else f"x_{t}", up=k == 2)
+            if k == 2:
+                below, middle = (cell.x, low + cell.height / 2), (low + high) / 2
+                above = cell.bottom
+                d.label(cell.x + 0.08, below[1] + 0.12, f"y^{{(1)}}_{t}", ha="left")
+                if masks:
+                    times = d.operation(cell.x, middle + 0.12, "×", "new")
+                    d.wire(below, times.bottom)
+                    d.wire((cell.x - 0.45, times.y), times.left, mark="new")
+                    d.label(cell.x - 0.5, times.y - 0.05, f"m_{t}", mark="new", ha="right")
+                    below = times.top
+                d.wire(below, above)
+    return d
+
+
+def _both_directions(steps: int) -> Drawing:
+    pitch, low, high, shift = 1.9, 1.3, 2.75, 0.85
+    d = Drawing(pitch * steps + 1.05, 4.2)
+    ahead = [d.cell(1.15 + pitch * t, low, r"F^{\rightarrow}", 0.74, "c") for t in range(steps)]
+    back = [d.cell(a.x + shift, high, r"F^{\leftarrow}", 0.74, "f") for a in ahead]
+    for t, (a, b) in enumerate(zip(ahead, back, strict=True), 1):
+        split, join = 0.5, high + 0.83
+        d.wire((a.x, 0.28), a.bottom)
+        d.label(a.x, 0.06, f"x_{t}")
+        d.wire(d.dot(a.x, split), (b.x, split), b.bottom, hops=((b.x, low),))
+        d.wire(a.top, (a.x, join), (b.x, join), arrow=False, hops=((a.x, high),))
+        d.wire(b.top, (b.x, join + 0.25))
+        d.label(b.x, join + 0.33, f"y_{t}")
+    _states(d, ahead, r"h^{\rightarrow}", extra=shift - 0.32)
+    _states(d, back, r"h^{\leftarrow}", backward=True)
+    return d
+
+
+def _states(
+    d: Drawing, cells: list[Node], name: str, backward: bool = False, extra: float = 0.0
+) -> None:
+    """A layer's states between its cells; ``backward`` runs from the right, and counts down."""
+    starts = [cells[0].left[0] - (0.85 if backward else 0.5)] + [cell.right[0] for cell in cells]
+    stops = [cell.left[0] for cell in cells] + [cells[-1].right[0] + 0.45 + extra]
+    y = cells[0].y
+    for t, (a, b) in enumerate(zip(starts, stops, strict=True)):
+        d.wire(*(((b, y), (a, y)) if backward else ((a, y), (b, y))), state=True)
+        x = a + 0.24 if t else b - (0.68 if backward else 0.3)
+        d.label(x, y + 0.12, f"{name}_{{{t + backward}}}")
+
+
 def _check_unrolled(kind: str, steps: int) -> None:
     if kind not in CLOSED:
         raise ValueError(f"kind: expected one of {', '.join(map(repr, CLOSED))}, got {kind!r}")
