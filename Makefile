@@ -32,9 +32,10 @@ BOOK := $(SETUP) $(PACKAGE) $(NOTEBOOKS) _config.yml _toc.yml references.bib too
 	$(call files_in,_ext _static reference)
 CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext benchmarks tests tools)
 SRU := $(SETUP) $(PACKAGE) tests/conftest.py tests/contract.py $(call files_in,tests/interop)
+ERRATA := $(SETUP) $(PACKAGE) chapters/errata.yml $(call files_in,chapters/book chapters/proofs tests/errata)
 ALL := $(sort $(BOOK) $(CODE) README.md nbval.cfg Makefile .ci/run)
 
-.PHONY: help book test lint types unit sru notebooks serve lab browser clean distclean FORCE
+.PHONY: help book test lint types unit sru tensorflow notebooks serve lab browser clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -48,6 +49,7 @@ help:
 	@echo 'make types       mypy --strict on rnn_ref'
 	@echo 'make unit        the tests of rnn_ref alone, without the chapters and the book'
 	@echo 'make sru         compare SRU with the package of its authors (compiles C++, once)'
+	@echo 'make tensorflow  the checks of the sources that need TensorFlow (installs it: 1.3 GB)'
 	@echo 'make notebooks   execute the chapters in place (CHAPTERS=chapters/gru.ipynb for one)'
 	@echo 'make clean       remove what was built; make distclean: .venv as well'
 
@@ -55,14 +57,17 @@ book: _build/.checked
 	@printf '== the book: %s\n   or on a local server: make serve\n' "$(CURDIR)/_build/html/index.html"
 
 test: .make/lint .make/types .make/notebooks _build/.checked .make/tests sru
+	@[ '$(TENSORFLOW)' != required ] && [ ! -e $(VENV)/.tensorflow ] \
+	    || $(MAKE) --no-print-directory tensorflow
 	@printf '== every check passed; the tests:%s\n' "$$(cat .make/tests)"
 	@[ -e .make/sru ] || echo '   $(without_compiler)'
+	@[ -e .make/tensorflow ] || echo '   LEFT OUT, as it is large: what make tensorflow checks'
 
 lint: .make/lint
 types: .make/types
 
 unit: $(VENV)/.test
-	@$(PY) -m pytest tests --ignore=tests/book -p no:nbval -o addopts='--strict-markers -m "not sru_package"'
+	@$(PY) -m pytest tests --ignore=tests/book --ignore=tests/errata -p no:nbval -o addopts='--strict-markers -m "not sru_package"'
 
 # COMPILER=required makes the lack of a compiler an error, as continuous integration wants it.
 sru:
@@ -72,6 +77,9 @@ sru:
 	    rm -f .make/sru; echo '== $(without_compiler)'; [ '$(COMPILER)' != required ]; \
 	fi
 without_compiler := LEFT OUT, no C++ compiler found: the comparison with the package sru
+
+# TENSORFLOW=required makes it part of make test, as continuous integration wants it.
+tensorflow: .make/tensorflow
 
 notebooks: $(VENV)/.test
 	$(step) 'executing the chapters'
@@ -126,7 +134,7 @@ $(VENV)/.book: $(VENV)/.made-in $(SETUP)
 	$(call install,book)
 	@touch $@
 $(VENV)/.test: $(VENV)/.made-in $(SETUP)
-	$(call install,book$(comma)test$(comma)torch)
+	$(call install,book$(comma)test$(comma)torch$(comma)keras)
 	@touch $(VENV)/.book $@
 # Importing the package sru compiles it. A lock is left where that was interrupted, and the next
 # import would wait for it to go.
@@ -138,8 +146,15 @@ $(VENV)/.sru: $(VENV)/.test
 	@rm -f $(VENV)/compiled/*/*/*/lock
 	$(call for_each_sru,-W ignore -c 'import sru')
 	@touch $@
+# Beside the environment, not in it: what TensorFlow needs must not change what the rest runs with.
+$(VENV)/.tensorflow: $(VENV)/.test
+	$(step) 'installing TensorFlow: 1.3 GB'
+	@$(PY) -m pip install -q --no-warn-conflicts --upgrade --target $(VENV)/tensorflow-$(TF) \
+	    tensorflow-cpu==$(TF) $$(grep -E '^(numpy|keras)=' constraints.txt)
+	@touch $@
+TF := 2.21.0
 $(VENV)/.lab: $(VENV)/.made-in $(SETUP)
-	$(call install,book$(comma)torch$(comma)lab)
+	$(call install,book$(comma)torch$(comma)keras$(comma)lab)
 	@touch $(VENV)/.book $@
 $(VENV)/.browser: $(VENV)/.made-in $(SETUP)
 	$(call install,browser)
@@ -195,4 +210,10 @@ _build/.checked: .make/BOOK.list $(BOOK) | $(VENV)/.book
 .make/sru: .make/SRU.list $(SRU) $(VENV)/.sru
 	$(step) 'SRU against both versions of the package sru'
 	$(call for_each_sru,-m pytest tests/interop -p no:nbval -o addopts='--strict-markers' -m sru_package)
+	@touch $@
+
+.make/tensorflow: .make/ERRATA.list $(ERRATA) $(VENV)/.tensorflow
+	$(step) 'the sources against TensorFlow'
+	@PYTHONPATH="$(CURDIR)/$(VENV)/tensorflow-$(TF)" TF_CPP_MIN_LOG_LEVEL=3 \
+	    $(PY) -m pytest tests/errata -p no:nbval -o addopts='--strict-markers' -m tensorflow
 	@touch $@

@@ -154,7 +154,7 @@ def main() -> int:
     )
     parser.add_argument("command", choices=["run", "fix", "check"])
     parser.add_argument("paths", nargs="+", type=Path)
-    parser.add_argument("--timeout", type=int, default=180, help="seconds for one cell")
+    parser.add_argument("--timeout", type=int, default=600, help="seconds for one cell")
     args = parser.parse_args()
     bad = 0
     for path in args.paths:

@@ -22,25 +22,38 @@ digit_images()
     Handwritten digits of 8 by 8 pixels.
 word_list("da")
     The words of a language, the most frequent first.
+adding(rng, steps, batch_size), copying, temporal_order, embedded_reber, counting
+    The long-lag tasks of the literature; module book.tasks has the scores of the forgetful.
+planted(LSTM, "dc = dc_next + ", "dc = "), show_edit(...)
+    A layer whose backward is the package's own with a mistake in one line, and that line.
 
 The drawing functions return a Matplotlib figure: let it be the last value of a code cell.
 """
 
 from .data import digit_images, jfk_temperature, word_list
 from .diagrams import draw_backward, draw_cell, draw_layers, draw_unrolled, draw_vrnn
+from .planting import planted, show_edit
 from .source import show_source
 from .style import COLORS, use_book_style
+from .tasks import adding, copying, counting, embedded_reber, temporal_order
 
 __all__ = [
     "COLORS",
+    "adding",
+    "copying",
+    "counting",
     "digit_images",
     "draw_backward",
     "draw_cell",
     "draw_layers",
     "draw_unrolled",
     "draw_vrnn",
+    "embedded_reber",
     "jfk_temperature",
+    "planted",
+    "show_edit",
     "show_source",
+    "temporal_order",
     "use_book_style",
     "word_list",
 ]

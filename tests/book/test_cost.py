@@ -1,7 +1,7 @@
 """The counters see every matrix product once, and memory that is shared once."""
 
 import numpy as np
-from book.counting import multiply_adds, numbers_kept
+from book.cost import multiply_adds, numbers_kept
 
 
 def test_every_product_with_a_watched_factor_counts():

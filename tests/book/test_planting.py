@@ -1,0 +1,80 @@
+"""A planted mistake is one line of the package's own backward, and nothing else changes."""
+
+import inspect
+
+import numpy as np
+import pytest
+from book.planting import planted, show_edit
+
+from rnn_ref import GRU, LSTM, ElmanRNN, gradient_errors, relative_error
+from rnn_ref.torch_module import TorchLayer
+
+CARRY = "d_output[t] + dh_next"
+
+
+def gradients(layer, seed=0):
+    rng = np.random.default_rng(seed)
+    params, x = layer.init_params(rng), rng.normal(size=(4, 2, layer.input_size))
+    output, final, cache = layer.forward(params, x)
+    d_final = type(final)(*(rng.normal(size=s.shape) for s in final))
+    return output, layer.backward(params, cache, rng.normal(size=output.shape), d_final)
+
+
+@pytest.mark.parametrize("layer_type", [ElmanRNN, LSTM, GRU])
+def test_backward_changes_and_forward_does_not(layer_type):
+    before = layer_type.backward
+    wrong = planted(layer_type, CARRY, "d_output[t]")
+    assert issubclass(wrong, layer_type) and layer_type.backward is before
+    (output, right), (same, other) = gradients(layer_type(3, 4)), gradients(wrong(3, 4))
+    np.testing.assert_array_equal(output, same)
+    errors = gradient_errors(other, right)
+    assert min(errors.values()) > 1e-3
+
+
+def test_the_change_is_the_one_asked_for():
+    doubled = planted(ElmanRNN, "project_back(da, W)", "2.0 * project_back(da, W)")
+    (_, right), (_, other) = gradients(ElmanRNN(3, 4)), gradients(doubled(3, 4))
+    assert relative_error(other.x, 2.0 * right.x) == 0.0
+    errors = gradient_errors(other, right)
+    assert {name for name, error in errors.items() if error} == {"x"}
+
+
+def test_choices_and_torch_are_kept():
+    wrong = planted(LSTM, " + p_o * da_o[t]", "")
+    layer = wrong(3, 4, peephole=True)
+    assert vars(layer) == vars(LSTM(3, 4, peephole=True))
+    TorchLayer(layer, layer.init_params(np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("dh_prev", "dh", "got 0 of 'dh_prev'"),
+        ("dh", "dc", r"got \d+ of 'dh'"),
+        ("", "dh", "got 0 of ''"),
+        (CARRY, CARRY, "another text"),
+        (CARRY, "d_output[t]\n", "one line"),
+    ],
+)
+def test_what_is_not_one_edit_is_refused(right, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        planted(LSTM, right, wrong)
+
+
+def test_one_mistake_at_a_time():
+    with pytest.raises(ValueError, match="layer_type: expected a layer's own, got PlantedLSTM"):
+        planted(planted(LSTM, CARRY, "d_output[t]"), "da[t] @ U", "0 * da[t] @ U")
+
+
+def test_the_edit_is_shown(monkeypatch):
+    shown = []
+    monkeypatch.setattr("book.planting.display", lambda data, raw: shown.append(data))
+    one, two = planted(LSTM, CARRY, "d_output[t]"), planted(GRU, "(h_prev - n)", "(n - h_prev)")
+    before = "dh = d_output[t] + dh_next  # (eq-lstm-dh)"
+    assert one.edit == (before, "dh = d_output[t]  # (eq-lstm-dh)")
+    assert before in inspect.getsource(LSTM.backward)
+    show_edit(one, two)
+    (data,) = shown
+    assert data["text/plain"].startswith(f"- {before}\n+ dh = d_output[t]  # (eq-lstm-dh)\n\n- ")
+    assert "rnn_ref/lstm.py: LSTM.backward, rnn_ref/gru.py: GRU.backward" in data["text/html"]
+    assert '<span class="c1"># (eq-lstm-dh)</span>' in data["text/html"]
