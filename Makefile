@@ -134,7 +134,7 @@ $(VENV)/.book: $(VENV)/.made-in $(SETUP)
 	$(call install,book)
 	@touch $@
 $(VENV)/.test: $(VENV)/.made-in $(SETUP)
-	$(call install,book$(comma)test$(comma)torch$(comma)keras)
+	$(call install,book$(comma)test$(comma)torch$(comma)keras$(comma)onnx)
 	@touch $(VENV)/.book $@
 # Importing the package sru compiles it. A lock is left where that was interrupted, and the next
 # import would wait for it to go.
@@ -154,7 +154,7 @@ $(VENV)/.tensorflow: $(VENV)/.test
 	@touch $@
 TF := 2.21.0
 $(VENV)/.lab: $(VENV)/.made-in $(SETUP)
-	$(call install,book$(comma)torch$(comma)keras$(comma)lab)
+	$(call install,book$(comma)torch$(comma)keras$(comma)onnx$(comma)lab)
 	@touch $(VENV)/.book $@
 $(VENV)/.browser: $(VENV)/.made-in $(SETUP)
 	$(call install,browser)

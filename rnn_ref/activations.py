@@ -306,12 +306,16 @@ def _clipped(f: Function, slope: Slope, clip: float) -> tuple[Function, Slope]:
     return clipped, clipped_slope
 
 
-def _check_activation(name: str, choice: Any) -> None:
+def _check_activation(name: str, choice: object) -> str | Activation:
+    """Check a choice; return it in one form, the name where that says everything."""
     if isinstance(choice, str):
         if choice not in _KINDS:
             raise ValueError(f"{name}: expected one of {', '.join(_KINDS)}, got {choice!r}")
     elif not isinstance(choice, Activation):
         raise TypeError(f"{name}: expected a name or an Activation, got {type(choice).__name__}")
+    elif choice == Activation(choice.name):
+        return choice.name
+    return choice
 
 
 def _check_clip(clip: float | None) -> float | None:

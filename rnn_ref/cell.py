@@ -149,9 +149,8 @@ class Cell(Layer[P, S, C]):
         given = cast(Any, self).activations
         if not isinstance(given, list | tuple) or len(given) != number:
             raise ValueError(f"activations: expected a tuple of {number}, got {given!r}")
-        for k, choice in enumerate(given):
-            _check_activation(f"activations[{k}]", choice)
-        object.__setattr__(self, "activations", tuple(given))
+        checked = [_check_activation(f"activations[{k}]", f) for k, f in enumerate(given)]
+        object.__setattr__(self, "activations", tuple(checked))
         object.__setattr__(self, "clip", _check_clip(cast(Any, self).clip))
 
     def _check_choice(self, name: str, *choices: object) -> None:

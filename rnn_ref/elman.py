@@ -102,7 +102,8 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_activation("nonlinearity", self.nonlinearity)
+        nonlinearity = _check_activation("nonlinearity", self.nonlinearity)
+        object.__setattr__(self, "nonlinearity", nonlinearity)
         object.__setattr__(self, "clip", _check_clip(self.clip))
 
     @property

@@ -5,6 +5,7 @@ import pytest
 import torch
 from contract import torch_function
 
+from rnn_ref import GRU, ElmanRNN
 from rnn_ref.activations import (
     _KINDS,
     Activation,
@@ -96,6 +97,14 @@ def test_defaults_are_onnx_s():
     assert Activation("hard_sigmoid") == Activation("hard_sigmoid", 0.2, 0.5)
     assert Activation("elu").alpha == Activation("thresholded_relu").alpha == 1.0
     assert Activation("tanh").alpha is None
+
+
+def test_one_function_is_one_choice():
+    """Whatever way it was named: layers that are the same function compare equal."""
+    plain = Activation("sigmoid"), Activation("tanh")
+    assert GRU(3, 5, activations=plain) == GRU(3, 5)
+    assert ElmanRNN(3, 5, Activation("elu", alpha=1.0)) == ElmanRNN(3, 5, "elu")
+    assert ElmanRNN(3, 5, Activation("elu", alpha=0.9)) != ElmanRNN(3, 5, "elu")
 
 
 @pytest.mark.parametrize(
