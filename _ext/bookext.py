@@ -11,6 +11,7 @@
   Sphinx never looks at the TeX, and a reader would see the error only on the page.
 * ``rnn_ref.GRU`` in a reference is found where it is defined, ``rnn_ref.gru.GRU``.
 * The API page leaves out what says nothing: "Alias for field number 0" of a NamedTuple.
+* The test vectors are written into ``_static/vectors``, and once more as one archive.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import importlib
 import importlib.util
 import re
 import shutil
+import zipfile
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -65,6 +67,19 @@ def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
             shutil.copytree(source / part, target / part, dirs_exist_ok=True)
         else:
             shutil.copy(source / part, target / part)
+
+
+def write_vectors(app: Sphinx, error: Exception | None) -> None:
+    """Write the files that chapter ``vectors`` links to; the same bytes in every build."""
+    if error is not None or app.builder.format != "html":
+        return
+    folder = Path(app.outdir) / "_static" / "vectors"
+    files = importlib.import_module("rnn_ref.vectors").write(folder)
+    with zipfile.ZipFile(folder / "vectors.zip", "w", zipfile.ZIP_STORED) as archive:
+        for path in files:
+            entry = zipfile.ZipInfo(f"vectors/{path.name}", (1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, path.read_bytes())
 
 
 def drop_unused_files(app: Sphinx, error: Exception | None) -> None:
@@ -205,5 +220,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("missing-reference", find_by_public_name)
     app.connect("html-page-context", link_equations)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", write_vectors)
     app.connect("build-finished", drop_unused_files, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

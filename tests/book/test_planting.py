@@ -1,4 +1,4 @@
-"""A planted mistake is one line of the package's own backward, and nothing else changes."""
+"""A planted mistake is one line of the package's own _backward, and nothing else changes."""
 
 import inspect
 
@@ -22,9 +22,9 @@ def gradients(layer, seed=0):
 
 @pytest.mark.parametrize("layer_type", [ElmanRNN, LSTM, GRU])
 def test_backward_changes_and_forward_does_not(layer_type):
-    before = layer_type.backward
+    before = layer_type._backward
     wrong = planted(layer_type, CARRY, "d_output[t]")
-    assert issubclass(wrong, layer_type) and layer_type.backward is before
+    assert issubclass(wrong, layer_type) and layer_type._backward is before
     (output, right), (same, other) = gradients(layer_type(3, 4)), gradients(wrong(3, 4))
     np.testing.assert_array_equal(output, same)
     errors = gradient_errors(other, right)
@@ -39,6 +39,20 @@ def test_the_change_is_the_one_asked_for():
     assert {name for name, error in errors.items() if error} == {"x"}
 
 
+def test_the_wrong_line_may_name_a_nonlinearity():
+    again = planted(LSTM, "sigma_slope(i)", "sigma_slope(sigmoid(i))")
+    (_, right), (_, other) = gradients(LSTM(3, 4)), gradients(again(3, 4))
+    assert min(gradient_errors(other, right).values()) > 1e-3
+
+
+def test_a_cache_of_the_right_layer_is_refused():
+    right, wrong = ElmanRNN(3, 4), planted(ElmanRNN, CARRY, "d_output[t]")(3, 4)
+    params = right.init_params(np.random.default_rng(0))
+    output, _, cache = right.forward(params, np.ones((4, 2, 3)))
+    with pytest.raises(ValueError, match="cache: expected one made by PlantedElmanRNN"):
+        wrong.backward(params, cache, output)
+
+
 def test_choices_and_torch_are_kept():
     wrong = planted(LSTM, " + p_o * da_o[t]", "")
     layer = wrong(3, 4, peephole=True)
@@ -49,7 +63,7 @@ def test_choices_and_torch_are_kept():
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ("dh_prev", "dh", "got 0 of 'dh_prev'"),
+        ("dh_prev", "dh", "LSTM._backward has once, got 0 of 'dh_prev'"),
         ("dh", "dc", r"got \d+ of 'dh'"),
         ("", "dh", "got 0 of ''"),
         (CARRY, CARRY, "another text"),
@@ -72,9 +86,9 @@ def test_the_edit_is_shown(monkeypatch):
     one, two = planted(LSTM, CARRY, "d_output[t]"), planted(GRU, "(h_prev - n)", "(n - h_prev)")
     before = "dh = d_output[t] + dh_next  # (eq-lstm-dh)"
     assert one.edit == (before, "dh = d_output[t]  # (eq-lstm-dh)")
-    assert before in inspect.getsource(LSTM.backward)
+    assert before in inspect.getsource(LSTM._backward)
     show_edit(one, two)
     (data,) = shown
     assert data["text/plain"].startswith(f"- {before}\n+ dh = d_output[t]  # (eq-lstm-dh)\n\n- ")
-    assert "rnn_ref/lstm.py: LSTM.backward, rnn_ref/gru.py: GRU.backward" in data["text/html"]
+    assert "rnn_ref/lstm.py: LSTM._backward, rnn_ref/gru.py: GRU._backward" in data["text/html"]
     assert '<span class="c1"># (eq-lstm-dh)</span>' in data["text/html"]
