@@ -121,8 +121,8 @@ class Stack(Layer[Parts, Parts, StackCache]):
 
         Returns
         -------
-        output, final_state, cache
-            As for every layer.
+        tuple
+            Output, final state and cache, as for every layer.
         """
         state = self._check_forward(params, x, state, lengths)
         if masks is not None:

@@ -143,9 +143,9 @@ def from_state_dict(
 
     Returns
     -------
-    layer, params
-        As from :func:`from_torch`; what the module computes in ``eval()``, for the state dict does
-        not say whether it had ``dropout``.
+    tuple
+        Layer and params, as from :func:`from_torch`; what the module computes in ``eval()``, for
+        the state dict does not say whether it had ``dropout``.
 
     Raises
     ------
