@@ -178,9 +178,9 @@ def embedded_reber(
     Hochreiter and Schmidhuber (1997), experiment 1, after Cleeremans et al. (1989): B, then T or P,
     then a whole string of Reber's own grammar (B ... E, at least 5 symbols), then the same T or P
     again, then E. Where the graph forks, both ways have probability 1/2. At most two symbols are
-    legal at a step, and three or four steps of memory tell which, except at the step ``outer``: it
-    asks for the second symbol of the string. There 1997 counts a string as right if at every step
-    the legal symbols are the ones with the highest outputs.
+    legal at a step, and the last three symbols tell which, except at the step ``outer``: it asks
+    for the second symbol of the string. There 1997 counts a string as right if at every step the
+    legal symbols are the ones with the highest outputs.
 
     Parameters
     ----------
