@@ -15,7 +15,8 @@ def multiply_adds(run: Callable[..., Any], *trees: Any) -> int:
 
     Every float array in the trees (tuples, nested) goes in as one that counts the products of which
     it, or what was computed from it, is part. At least one factor of each product has to be such
-    an array: give parameters and caches, and all products of a layer are seen.
+    an array: give parameters and caches, and all products of a layer are seen. Other functions
+    that multiply matrices, such as ``np.dot``, raise TypeError: they would not be counted.
     """
     count = _Count()
 
@@ -64,11 +65,11 @@ class _Counted(np.ndarray):
     ) -> Any:
         count = next(c for v in (*inputs, *(out or ())) if (c := getattr(v, "count", None)))
         plain = [np.asarray(v) for v in inputs]
-        if ufunc is np.matmul:
-            count.total += plain[0].size * plain[1].shape[-1]
         if out is not None:
             kwargs["out"] = tuple(np.asarray(v) for v in out)
         result = getattr(ufunc, method)(*plain, **kwargs)
+        if ufunc is np.matmul:  # one multiply-add for each entry of the result and inner index
+            count.total += np.size(result) * plain[0].shape[-1]
         if out is not None:
             return out[0]
         if not isinstance(result, np.ndarray):
@@ -76,3 +77,8 @@ class _Counted(np.ndarray):
         counted = result.view(_Counted)
         counted.count = count
         return counted
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func in (np.dot, np.vdot, np.inner, np.outer, np.tensordot, np.einsum):
+            raise TypeError(f"np.{func.__name__}: expected products by @, which are counted")
+        return super().__array_function__(func, types, args, kwargs)

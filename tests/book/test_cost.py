@@ -1,6 +1,7 @@
 """The counters see every matrix product once, and memory that is shared once."""
 
 import numpy as np
+import pytest
 from book.cost import multiply_adds, numbers_kept
 
 
@@ -25,6 +26,13 @@ def test_every_product_with_a_watched_factor_counts():
 def test_stacked_products_count_too():
     A = np.ones((7, 2, 3))
     assert multiply_adds(lambda A: A @ np.ones((3, 5)), A) == 7 * 30
+    assert multiply_adds(lambda A: np.ones((4, 2)) @ A, A) == 7 * 24
+    assert multiply_adds(lambda A: A @ np.ones(3), A) == 7 * 6
+
+
+def test_products_that_would_not_be_counted_are_refused():
+    with pytest.raises(TypeError, match=r"np\.dot: expected products by @"):
+        multiply_adds(lambda A: np.dot(A, A), np.ones((2, 2)))
 
 
 def test_watching_changes_no_value_and_not_the_arrays():
