@@ -100,11 +100,9 @@ def numerical_gradients(
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"layer: expected a Layer, got {_full_name(layer)}")
+    state = layer._check_forward(params, x, state, lengths)
     _, _, cache = layer.forward(params, x, state, lengths)
-    layer.backward(params, cache, d_output, d_final_state)  # which refuses what does not fit
-    zeros = layer.zero_state(x.shape[1], x.dtype)
-    state = zeros if state is None else state
-    d_final_state = zeros if d_final_state is None else d_final_state
+    d_final_state = layer._check_backward(params, cache, d_output, d_final_state)
 
     def loss(params: P, x: Array, state: S) -> float:
         output, final_state, _ = layer.forward(params, x, state, lengths)

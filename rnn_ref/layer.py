@@ -172,13 +172,7 @@ class Layer(ABC, Generic[P, S, C]):
         Gradients
             Of the parameters, the input (0 behind the end of a row) and the initial state.
         """
-        dtype = self._check_params(params)
-        self._check_cache(cache, dtype)
-        T, N, _ = cast(Any, cache).x.shape
-        _check_array("d_output", d_output, (("T", T), ("N", N), self._output_axis), dtype)
-        if d_final_state is None:
-            d_final_state = self.zero_state(N, dtype)
-        self._check_state("d_final_state", d_final_state, N, dtype)
+        d_final_state = self._check_backward(params, cache, d_output, d_final_state)
         return self._backward_rows(params, cache, d_output, d_final_state)
 
     # What a layer supplies: the two passes for arguments that have been checked, and the checks.
@@ -218,6 +212,16 @@ class Layer(ABC, Generic[P, S, C]):
         if lengths is not None:
             _check_lengths(lengths, T, N)
         return state
+
+    def _check_backward(self, params: P, cache: C, d_output: Array, d_final_state: S | None) -> S:
+        dtype = self._check_params(params)
+        self._check_cache(cache, dtype)
+        T, N, _ = cast(Any, cache).x.shape
+        _check_array("d_output", d_output, (("T", T), ("N", N), self._output_axis), dtype)
+        if d_final_state is None:
+            d_final_state = self.zero_state(N, dtype)
+        self._check_state("d_final_state", d_final_state, N, dtype)
+        return d_final_state
 
     def _check_step(self, params: P, x_t: Array, state: S) -> None:
         dtype = self._check_params(params)
