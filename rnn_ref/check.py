@@ -28,7 +28,8 @@ def numerical_gradient(f: Callable[[Array], float], a: Array, eps: float = 1e-4)
     Parameters
     ----------
     f
-        Maps an array of a's shape to a number.
+        Maps an array of a's shape to a number. It has to use the array that it is given, and must
+        not write into it.
     a
         Where to differentiate, float64, any shape; it is not changed.
     eps
@@ -42,7 +43,8 @@ def numerical_gradient(f: Callable[[Array], float], a: Array, eps: float = 1e-4)
     Raises
     ------
     TypeError
-        ``a`` is not float64: in float32 the differences would be mostly rounding.
+        ``a`` is not float64, since in float32 the differences would be mostly rounding; or ``f``
+        returns no number.
     """
     if not isinstance(a, np.ndarray) or a.dtype != np.float64:
         raise TypeError(f"a: expected a float64 array, got {getattr(a, 'dtype', type(a).__name__)}")
@@ -51,10 +53,16 @@ def numerical_gradient(f: Callable[[Array], float], a: Array, eps: float = 1e-4)
         value = {}
         for k in (-2, -1, 1, 2):
             moved[index] = a[index] + k * eps
-            value[k] = f(moved)
+            value[k] = _number(f(moved))
         moved[index] = a[index]
         gradient[index] = (8.0 * (value[1] - value[-1]) - (value[2] - value[-2])) / (12.0 * eps)
     return gradient
+
+
+def _number(value: object) -> float:
+    if isinstance(value, float | int | np.number | np.ndarray) and np.shape(value) == ():
+        return float(value)
+    raise TypeError(f"f: expected to return a number, got {type(value).__name__}")
 
 
 def numerical_gradients(
@@ -75,8 +83,8 @@ def numerical_gradients(
     Parameters
     ----------
     layer
-        Any layer that keeps the contract, your own included, as a subclass of
-        :class:`rnn_ref.Layer`. For a model, use :func:`numerical_gradient` on one array at a time.
+        Any layer of this package, or a subclass of one whose ``forward`` is your own. For other
+        functions, or a model, use :func:`numerical_gradient` on one array at a time.
     params, x, state
         Where to differentiate, float64: the parameters, the input (T, N, D), the initial state
         (zeros for None).
@@ -99,10 +107,13 @@ def numerical_gradients(
         As ``layer.forward`` and ``layer.backward`` raise them.
     """
     if not isinstance(layer, Layer):
-        raise TypeError(f"layer: expected a Layer, got {_full_name(layer)}")
+        raise TypeError(
+            f"layer: expected a rnn_ref.Layer, got {_full_name(layer)}; for a function of your own "
+            "take numerical_gradient, one array at a time"
+        )
     state = layer._check_forward(params, x, state, lengths)
-    _, _, cache = layer.forward(params, x, state, lengths)
-    d_final_state = layer._check_backward(params, cache, d_output, d_final_state)
+    T, N, _ = x.shape
+    d_final_state = layer._check_upstream(d_output, d_final_state, T, N, x.dtype)
 
     def loss(params: P, x: Array, state: S) -> float:
         output, final_state, _ = layer.forward(params, x, state, lengths)
@@ -149,15 +160,15 @@ def gradient_errors(actual: Gradients[P, S], expected: Gradients[P, S]) -> dict[
     ValueError
         Two arrays differ in shape.
     """
-    ours, theirs = _by_name(actual), _by_name(expected)
+    ours, theirs = _by_name("actual", actual), _by_name("expected", expected)
     if ours.keys() != theirs.keys():
         raise TypeError(f"actual: expected gradients of {list(theirs)}, got {list(ours)}")
     return {name: relative_error(ours[name], theirs[name]) for name in ours}
 
 
-def _by_name(grads: Any) -> dict[str, Array]:
+def _by_name(name: str, grads: Any) -> dict[str, Array]:
     if not isinstance(grads, Gradients):
-        raise TypeError(f"expected Gradients, got {type(grads).__name__}")
+        raise TypeError(f"{name}: expected Gradients(params, x, state), got {type(grads).__name__}")
     return named_arrays(grads)
 
 

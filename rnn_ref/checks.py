@@ -92,10 +92,12 @@ def _check_array(
 
 def _check_lengths(lengths: object, T: int, N: int) -> None:
     if not isinstance(lengths, np.ndarray) or lengths.dtype.kind not in "iu":
-        given = getattr(lengths, "dtype", type(lengths).__name__)
+        is_array = isinstance(lengths, np.ndarray)
+        given = lengths.dtype if is_array else type(lengths).__name__  # type: ignore[attr-defined]
         raise TypeError(f"lengths: expected an array of integers of shape (N={N},), got {given}")
     if lengths.shape != (N,):
-        raise ValueError(f"lengths: expected shape (N={N},), got {lengths.shape}")
+        hint = "; x is (T, N, D), time first" if lengths.shape == (T,) else ""
+        raise ValueError(f"lengths: expected shape (N={N},), got {lengths.shape}{hint}")
     if N and not 0 <= lengths.min() <= lengths.max() <= T:
         raise ValueError(
             f"lengths: expected from 0 to T={T}, got from {lengths.min()} to {lengths.max()}"

@@ -172,7 +172,10 @@ class Layer(ABC, Generic[P, S, C]):
         Gradients
             Of the parameters, the input (0 behind the end of a row) and the initial state.
         """
-        d_final_state = self._check_backward(params, cache, d_output, d_final_state)
+        dtype = self._check_params(params)
+        self._check_cache(cache, dtype)
+        T, N, _ = cast(Any, cache).x.shape
+        d_final_state = self._check_upstream(d_output, d_final_state, T, N, dtype)
         return self._backward_rows(params, cache, d_output, d_final_state)
 
     # What a layer supplies: the two passes for arguments that have been checked, and the checks.
@@ -213,10 +216,9 @@ class Layer(ABC, Generic[P, S, C]):
             _check_lengths(lengths, T, N)
         return state
 
-    def _check_backward(self, params: P, cache: C, d_output: Array, d_final_state: S | None) -> S:
-        dtype = self._check_params(params)
-        self._check_cache(cache, dtype)
-        T, N, _ = cast(Any, cache).x.shape
+    def _check_upstream(
+        self, d_output: Array, d_final_state: S | None, T: int, N: int, dtype: np.dtype[Any]
+    ) -> S:
         _check_array("d_output", d_output, (("T", T), ("N", N), self._output_axis), dtype)
         if d_final_state is None:
             d_final_state = self.zero_state(N, dtype)

@@ -56,6 +56,20 @@ DIGITS = 50
 # value expected, or over 1 if that is smaller. Ten times what forward and backward do, or more.
 TOLERANCES = {"float64": 1e-13, "float32": 2e-5}
 
+# What no single array's meaning can say, for those who have the files alone.
+CONVENTIONS = {
+    "numbers": "little-endian, the last axis running fastest, behind a header of 128 bytes",
+    "axes": "a weight is (units, inputs); in a layer of several, D and H are each cell's own",
+    "stack": "layer 0 is the lowest; the output is the highest's",
+    "bidirectional": "along the output's last axis the forward layer comes first",
+    "backward": "a Reverse or a backward_layer reads each row from its own last step to its first; "
+    "its output stands at the step that was read, its final state is the one after the first step",
+    "lengths": "row n ends after lengths[n] steps, or T without lengths; a row of no steps ends in "
+    "its initial state",
+    "state": "zeros if there is none",
+    "loss": "sum(output * d_output) + sum(final_state * d_final_state)",
+}
+
 
 class Case(NamedTuple):
     """A layer, what it is given and what it has to return.
@@ -180,6 +194,7 @@ def write(folder: str | Path) -> list[Path]:
         "results": f"equations evaluated with {DIGITS} decimal digits, rounded once to float64",
         "error": "max |yours - expected| / max(1, max |expected|), in each array",
         "tolerances": TOLERANCES,
+        "conventions": CONVENTIONS,
         "cases": entries,
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"

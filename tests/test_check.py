@@ -57,10 +57,35 @@ def test_relative_error():
         relative_error(expected[None], expected)
     with pytest.raises(TypeError, match="expected: expected an array, got Tensor"):
         relative_error(expected, torch.tensor(expected))
-    with pytest.raises(TypeError, match=r"layer: expected a Layer, got torch\.nn.*GRU"):
+    with pytest.raises(
+        TypeError,
+        match=r"layer: expected a rnn_ref\.Layer, got torch\.nn.*GRU; .*numerical_gradient",
+    ):
         numerical_gradients(torch.nn.GRU(3, 5), None, expected, None, expected)
     with pytest.raises(TypeError, match="actual: expected an array, got ElmanParams"):
         relative_error(case(ElmanRNN(3, 5)).params, expected)
+
+
+@pytest.mark.parametrize("value", [None, np.ones(2), [1.0]], ids=["None", "array", "list"])
+def test_a_function_must_return_a_number(value):
+    with pytest.raises(TypeError, match="f: expected to return a number, got"):
+        numerical_gradient(lambda a: value, np.zeros(2))
+
+
+def test_a_layer_with_passes_of_its_own_may_have_a_cache_of_its_own():
+    class Own(ElmanRNN):
+        def forward(self, params, x, state=None, lengths=None):
+            output, final_state, cache = super().forward(params, x, state, lengths)
+            return 2.0 * output, final_state, (cache, "and more")
+
+        def backward(self, params, cache, d_output, d_final_state=None):
+            return super().backward(params, cache[0], 2.0 * d_output, d_final_state)
+
+    layer = Own(3, 5)
+    c = case(layer)
+    _, _, cache = layer.forward(c.params, c.x, c.state)
+    derived = super(Own, layer).backward(c.params, cache[0], 2.0 * c.d_output, c.d_final_state)
+    assert max(gradient_errors(derived, numerical_gradients(layer, *c)).values()) < 1e-9
 
 
 def test_states_may_be_left_out():
@@ -100,7 +125,7 @@ def test_gradient_errors_name_each_array():
     ]  # fmt: skip
     assert errors.pop("params.weight_ph") == pytest.approx(0.5)
     assert set(errors.values()) == {0.0}
-    with pytest.raises(TypeError, match="expected Gradients, got LSTMParams"):
+    with pytest.raises(TypeError, match=r"actual: expected Gradients\(.*\), got LSTMParams"):
         gradient_errors(grads.params, grads)
     other = case(ElmanRNN(3, 5))
     with pytest.raises(TypeError, match=r"actual: expected gradients of .*state\.h"):

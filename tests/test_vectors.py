@@ -354,6 +354,14 @@ def test_files_are_what_numpy_would_write_but_for_the_time(folder):
         assert all(theirs.read(name) == ours.read(name) for name in ours.namelist())
 
 
+def test_headers_are_of_one_length(folder):
+    """As the manifest promises to those who read the numbers without NumPy."""
+    assert "header of 128 bytes" in manifest_of(folder)["conventions"]["numbers"]
+    for case in CASES.values():
+        for array in vectors._arrays(case).values():
+            assert len(vectors._npy(array)) == 128 + array.nbytes and array.itemsize == 8
+
+
 def test_no_time_of_day_and_no_system(folder):
     with zipfile.ZipFile(folder / "gru.npz") as file:
         for entry in file.infolist():

@@ -168,7 +168,7 @@ def to_keras(
 ) -> Any:
     """A new, built layer of Keras that computes what the layer does with these parameters.
 
-    Needs Keras, which the extra ``keras`` installs together with PyTorch as its backend.
+    Needs Keras and a backend, which the extras ``keras`` and ``torch`` install.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def to_keras(
     ):
         _check_choice_of(name, value, True, False)
     if type(layer) not in (*(kind.layer for kind in _KINDS), Stack, Reverse, Bidirectional):
-        _refuse_type("layer", layer, "an ElmanRNN, LSTM, GRU, Stack, Reverse or Bidirectional")
+        _refuse_type("layer", layer, "an ElmanRNN, LSTM, GRU, Stack, Reverse or Bidirectional,")
     dtype = layer._check_params(params)
     options = {
         "return_sequences": return_sequences,
@@ -330,7 +330,8 @@ def _read(keras: Any, layer: Any, where: str) -> tuple[AnyLayer, Any]:
             where,
             layer,
             "a keras.layers.SimpleRNN, LSTM, GRU, RNN or Bidirectional, or one of the cells "
-            "SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells, of Keras 3 and no subclass,",
+            "SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells, of Keras 3 and no subclass (of a "
+            "model, convert what model.layers holds one at a time),",
         )
     _check_policy(where, layer, found._check_params(params, where))
     return found, params
@@ -638,6 +639,6 @@ def _keras() -> Any:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "rnn_ref.interop.keras needs Keras 3 and one of its backends, and found "
-            f"'{error}'; install both with: pip install 'rnn-ref[keras]', and choose this "
+            f"'{error}'; install both with: pip install 'rnn-ref[keras,torch]', and choose this "
             "backend with the environment variable KERAS_BACKEND=torch"
         ) from error

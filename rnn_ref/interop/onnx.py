@@ -203,7 +203,8 @@ class Node(NamedTuple):
                 raise ValueError(
                     f"{operand}: expected an array, since node {self.name!r} has this input and "
                     f"the model does not hold its values (tensor {self.inputs[operand]!r}), got "
-                    "None"
+                    "None; where the model computes zeros, node.layer.forward(node.params, x) "
+                    "starts from them"
                 )
         cells, dtype = _cells(self.layer), self.layer._check_params(self.params)
         T_N = (("N", None), ("T", None)) if self.batch_first else (("T", None), ("N", None))

@@ -323,8 +323,9 @@ def _check_module(module: Any) -> None:
             hint = "; from_state_dict takes a state dict"
         elif any(map(_is_recurrent, type(module).__mro__)):
             hint = (
-                "; a subclass may compute something else. Where it does not, take "
-                "from_state_dict(module.state_dict())"
+                "; a subclass may compute something else. After weight_norm or the like, call "
+                "torch.nn.utils.parametrize.remove_parametrizations first; where it computes the "
+                "same, take from_state_dict(module.state_dict())"
             )
         elif hasattr(module, "named_modules") and not isinstance(module, type):
             inner = [name for name, m in module.named_modules() if _is_recurrent(type(m))]
@@ -337,8 +338,8 @@ def _check_module(module: Any) -> None:
     if module._forward_pre_hooks or module._forward_hooks or "forward" in vars(module):
         raise ValueError(
             "module: expected none with a hook in forward or another forward in its place, which "
-            "may change what it computes; remove it first, or take "
-            "from_state_dict(module.state_dict())"
+            "may change what it computes; remove it first (torch.nn.utils.remove_weight_norm, "
+            "torch.nn.utils.prune.remove)"
         )
     dropout = getattr(module, "dropout", 0.0)
     if module.training and dropout and module.num_layers > 1:
@@ -387,6 +388,8 @@ def _form(state_dict: Mapping[str, Any], prefix: str) -> _Form:
         got += [f"no {prefix}{min(missing)}"] if missing else []
         begin = re.compile("weight_ih(_l0)?$")
         prefixes = [repr(begin.sub("", key)) for key in state_dict if begin.search(key)]
+        if prefixes == [repr(prefix)]:
+            prefixes = ["this one alone"]
         raise ValueError(
             f"state_dict: expected, behind the prefix {prefix!r}, the parameters of one RNN, LSTM, "
             f"GRU or cell of torch.nn, got {' and '.join(got)}; the prefixes of such modules in "
