@@ -53,11 +53,20 @@ def case(layer, seed=0, T=5, N=3, dtype=np.float64):
 # Beside torch.nn
 
 
-def stacked(cell, depth, bidirectional, H=5):
+CELLS = {
+    "RNN": (ElmanRNN, {}),
+    "LSTM": (LSTM, {}),
+    "LSTM projected": (LSTM, {"proj_size": 2}),
+    "GRU": (GRU, {}),
+}
+
+
+def stacked(cell, depth, bidirectional, H=5, **options):
     """The layer that ``torch.nn`` calls by num_layers and bidirectional."""
     layers, D = [], 3
     for _ in range(depth):
-        layers.append(Bidirectional(cell(D, H), cell(D, H)) if bidirectional else cell(D, H))
+        one = cell(D, H, **options)
+        layers.append(Bidirectional(one, one) if bidirectional else one)
         D = layers[-1].output_size
     return Stack(layers)
 
@@ -68,11 +77,12 @@ def torch_name(name: str) -> str:
     return f"{field}_l{depth}" + "_reverse" * (direction == ["backward_layer"])
 
 
-def torch_results(cell, layer, bias, lengths, params, x, state, d_output, d_final_state):
+def torch_results(cell, layer, options, bias, lengths, params, x, state, d_output, d_final_state):
     """Output, final state and all gradients by autograd through ``torch.nn``."""
     bidirectional = isinstance(layer.layers[0], Bidirectional)
     build = getattr(torch.nn, {ElmanRNN: "RNN"}.get(cell, cell.__name__))
-    module = build(3, 5, len(layer.layers), bias=bias, bidirectional=bidirectional).double()
+    module = build(3, 5, len(layer.layers), bias=bias, bidirectional=bidirectional, **options)
+    module = module.double()
 
     def leaf(array):
         return torch.tensor(array, requires_grad=True)
@@ -109,18 +119,18 @@ def torch_results(cell, layer, bias, lengths, params, x, state, d_output, d_fina
 @pytest.mark.parametrize("lengths", [None, (3, 5, 1, 4)], ids=["even", "ragged"])
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize(
-    ("cell", "depth", "bidirectional"),
-    list(product([ElmanRNN, LSTM, GRU], [1, 2, 3], [False, True])),
+    ("kind", "depth", "bidirectional"), list(product(CELLS, [1, 2, 3], [False, True]))
 )
-def test_forward_and_all_gradients_match_torch_nn(cell, depth, bidirectional, bias, lengths):
-    layer = stacked(cell, depth, bidirectional)
+def test_forward_and_all_gradients_match_torch_nn(kind, depth, bidirectional, bias, lengths):
+    cell, options = CELLS[kind]
+    layer = stacked(cell, depth, bidirectional, **options)
     params, x, state, d_output, d_final_state = c = case(layer, N=4)
     if not bias:
         zero = {k: 0 * v if "bias" in k else v for k, v in named_arrays(params).items()}
         values = iter(zero.values())
         params = map_arrays(lambda _: next(values), params)
         c = (params, *c[1:])
-    theirs = torch_results(cell, layer, bias, lengths, *c)
+    theirs = torch_results(cell, layer, options, bias, lengths, *c)
     lengths = None if lengths is None else np.array(lengths)
     output, final_state, cache = layer.forward(params, x, state, lengths)
     grads = layer.backward(params, cache, d_output, d_final_state)
