@@ -110,10 +110,12 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
     squashing functions were 2 tanh(x/2) and tanh(x/2), here tanh, as everywhere today); Gers,
     Schmidhuber and Cummins (2000), "Learning to forget" (f); Gers, Schraudolph and Schmidhuber
     (2002), "Learning precise timing with LSTM recurrent networks" (peepholes); Greff et al. (2017),
-    "LSTM: a search space odyssey" (coupling). The gradient is the full one, as in Graves and
-    Schmidhuber (2005), "Framewise phoneme classification with bidirectional LSTM"; the paper of
-    1997 truncates it. The chapter's equations are :eq:`eq-lstm-input` to :eq:`eq-lstm-hidden`, and
-    for the gradient :eq:`eq-lstm-dh` to :eq:`eq-lstm-dx`.
+    "LSTM: a search space odyssey" (coupling); Sak, Senior and Beaufays (2014), "Long short-term
+    memory based recurrent neural network architectures" (projection). The gradient is the full one,
+    as in Graves and Schmidhuber (2005), "Framewise phoneme classification with bidirectional LSTM";
+    the paper of 1997 truncates it. The chapter's equations are :eq:`eq-lstm-input` to
+    :eq:`eq-lstm-hidden`, with a projection :eq:`eq-lstm-projection`, and for the gradient
+    :eq:`eq-lstm-dh` to :eq:`eq-lstm-dx`.
 
     Attributes
     ----------
@@ -195,7 +197,7 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
         return axes
 
     def state_axes(self) -> dict[str, Axis]:
-        """H of size H, or P where it is projected, and c of size H."""
+        """The sizes of h, which is H, or P where it is projected, and of c, which is H."""
         H = ("H", self.hidden_size)
         return {"h": ("P", self.proj_size) if self.proj_size else H, "c": H}
 

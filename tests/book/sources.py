@@ -51,19 +51,30 @@ def comment_labels(code: str) -> Iterator[tuple[int, str]]:
 
 # The rule that every computing line of a cell's equations names its equation.
 
-# Functions of NumPy that provide memory or a view, and compute nothing.
-NO_QUANTITY = {"empty", "empty_like", "zeros", "zeros_like", "range", "len", "broadcast_to"}
+# Functions that provide memory, a view or a function, and compute nothing.
+NO_QUANTITY = {
+    "empty",
+    "empty_like",
+    "zeros",
+    "zeros_like",
+    "range",
+    "len",
+    "broadcast_to",
+    "choose",
+}
 # Functions that compute, wherever they come from: the package's own and methods of arrays.
 COMPUTING = {"project", "project_back", "sum_outer", "sum", "ones_like"}
 COMPUTING |= {"gaussian_kl", "_gaussian", "_gaussian_back", "_nll", "_nll_back"}
 COMPUTING |= {"forward", "backward"}  # of the networks and the layer inside a model
+# A cell's functions, which can be chosen, and their slopes.
+COMPUTING |= {"f", "sigma", "phi", "psi", "sigma_slope", "phi_slope", "psi_slope"}
 
 
 def unlabelled(code: str, activations: set[str]) -> list[tuple[int, str]]:
-    """Lines of ``step`` and ``backward`` that compute a quantity and name no equation.
+    """Lines of ``step`` and of the backward pass that compute a quantity and name no equation.
 
-    Only a class that has both methods is a cell, or a model, whose second one is
-    ``elbo_backward``. A line computes if it does arithmetic on arrays or
+    Only a class that has both methods is a cell, whose second one is ``_backward``, or a model,
+    whose second one is ``elbo_backward``. A line computes if it does arithmetic on arrays or
     calls a function that does; arithmetic inside an index, and about the size of new memory, is not
     meant, and neither is a line that only gives a name to a part of something.
     """
@@ -72,7 +83,7 @@ def unlabelled(code: str, activations: set[str]) -> list[tuple[int, str]]:
     found = []
     for cls in (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ClassDef)):
         methods = {node.name: node for node in cls.body if isinstance(node, ast.FunctionDef)}
-        backward = methods.keys() & {"backward", "elbo_backward"}
+        backward = methods.keys() & {"_backward", "elbo_backward"}
         if "step" not in methods or not backward:
             continue
         for name in ("step", *backward):

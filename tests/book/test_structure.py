@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from sources import (
     CHAPTERS,
+    LABEL,
     PACKAGE,
     ROOT,
     comment_labels,
@@ -81,6 +82,15 @@ def test_every_computing_line_of_a_cell_names_its_equation(module):
     assert unlabelled(module.read_text("utf8"), activations()) == []
 
 
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru", "sru", "vrnn"])
+def test_the_rule_sees_both_passes_of_every_cell(name):
+    """Without its labels, lines of ``step`` and of the backward pass are found in each."""
+    bare = LABEL.sub("", (PACKAGE / f"{name}.py").read_text("utf8"))
+    found = " ".join(line for _, line in unlabelled(bare, activations()))
+    assert "dx" in found and ("h = " in found or "state = " in found)
+    assert len(unlabelled(bare, activations())) >= 10
+
+
 CELL = """
 class Cell:
     def step(self, params, x_t, state):
@@ -89,7 +99,7 @@ class Cell:
         {step}
         return State(h)
 
-    def backward(self, params, cache, d_output):
+    def _backward(self, params, cache, d_output, d_final_state):
         da = np.empty((T, N, 3 * H))
         for t in reversed(range(T)):
             {backward}
