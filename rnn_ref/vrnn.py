@@ -1,4 +1,4 @@
-"""The variational recurrent network, a model built on any layer, derived in chapter ``vrnn``."""
+"""The variational recurrent network, a model built on any cell, derived in chapter ``vrnn``."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ class VRNN:
     @property
     def networks(self) -> VRNNNetworks:
         """The five networks with their sizes."""
-        D, Z, F, H = self.input_size, self.latent_size, self.feature_size, self.layer.hidden_size
+        D, Z, F, H = self.input_size, self.latent_size, self.feature_size, self.layer.output_size
         inner = (F,) * self.depth
         return VRNNNetworks(
             phi_x=MLP((D, *inner), relu_output=True),
@@ -378,7 +378,7 @@ class VRNN:
         nets, (T, N, _), dtype = self.networks, x.shape, x.dtype
         mu_z, sigma_z, z = (np.empty((T, N, self.latent_size), dtype) for _ in range(3))
         phi_z = np.empty((T, N, self.feature_size), dtype)
-        h = np.empty((T + 1, N, self.layer.hidden_size), dtype)
+        h = np.empty((T + 1, N, self.layer.output_size), dtype)
         kept: dict[str, Any] = {"encoder": [], "phi_z": []}
         steps = []
         phi_x, kept["phi_x"] = nets.phi_x.forward(params.phi_x, x)
