@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .checks import Array, _check_finite, _check_positive
 
@@ -182,7 +183,7 @@ class _Kind(NamedTuple):
 
 _KINDS = {
     "sigmoid": _Kind(sigmoid, sigmoid_slope, {}),
-    "tanh": _Kind(tanh, tanh_slope, {}),
+    "tanh": _Kind(np.tanh, tanh_slope, {}),
     "relu": _Kind(relu, relu_slope, {}),
     "affine": _Kind(
         _affine, lambda y, alpha, beta: np.full_like(y, alpha), {"alpha": 1.0, "beta": 0.0}
@@ -268,6 +269,7 @@ class Activation:
                 raise ValueError(f"{parameter}: expected None, {self.name} has none, got {value}")
 
 
+@cache
 def choose(choice: str | Activation, clip: float | None = None) -> tuple[Function, Slope]:
     """The function of a choice, and its derivative from the value.
 
@@ -290,6 +292,58 @@ def choose(choice: str | Activation, clip: float | None = None) -> tuple[Functio
     given = {name: getattr(choice, name) for name in kind.defaults}
     f, slope = (partial(kind.f, **given), partial(kind.slope, **given)) if given else kind[:2]
     return (f, slope) if clip is None else _clipped(f, slope, clip)
+
+
+def squash_blocks(
+    choices: Sequence[str | Activation], clip: float | None, N: int, H: int, dtype: DTypeLike
+) -> tuple[Array, Callable[[Array, Array], object]]:
+    r"""The functions of G stacked blocks as one function, at one stroke where that can be.
+
+    Both :math:`\sigma(a)` and :math:`\tanh(a)` are :math:`s\tanh(sa) + 1 - s`, with
+    :math:`s = \tfrac12` and with :math:`s = 1`. So one tanh serves all blocks that have one of the
+    two. The inner s is a power of 2: it goes into the weights and biases that make a, once, and
+    changes no rounding.
+
+    Parameters
+    ----------
+    choices
+        The choice of each block.
+    clip
+        As in :func:`choose`.
+    N, H
+        Rows and units of a block.
+    dtype
+        Of the pre-activations.
+
+    Returns
+    -------
+    s : Array
+        Shape (G, 1, 1): what the pre-activations are to be scaled with.
+    squash : callable
+        ``squash(a, out)``, from the scaled ones to the values, both of shape (G, N, H). It
+        overwrites ``a``.
+    """
+    s = np.ones((len(choices), 1, 1), dtype)
+    if clip is not None or not {*choices} <= {"sigmoid", "tanh"}:
+        functions = [choose(choice, clip)[0] for choice in choices]
+
+        def each(a: Array, out: Array) -> None:
+            for f, a_k, out_k in zip(functions, a, out, strict=True):
+                f(a_k, out=out_k)
+
+        return s, each
+    if "sigmoid" not in choices:
+        return s, np.tanh
+    s[[choice == "sigmoid" for choice in choices]] = 0.5
+    scale = s * np.ones((1, N, H), dtype)  # written out, because broadcasting takes longer
+    shift = 1.0 - scale
+
+    def together(a: Array, out: Array) -> None:
+        np.tanh(a, out=a)
+        a *= scale
+        np.add(a, shift, out=out)
+
+    return s, together
 
 
 def _clipped(f: Function, slope: Slope, clip: float) -> tuple[Function, Slope]:

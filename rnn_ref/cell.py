@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
 
@@ -114,8 +115,8 @@ class Cell(Layer[P, S, C]):
     ) -> Gradients[P, S]:
         if isinstance(cache, RaggedCache):
             return _backward_spans(self, params, cache, d_output, d_final_state)
-        # Copies: with T = 0 these very arrays come back as the gradient of the initial state.
-        return self._backward(params, cache, d_output, map_arrays(np.copy, d_final_state))
+        # A copy, contiguous: the pass writes the gradient of each state over that of the next.
+        return self._backward(params, cache, d_output, map_arrays(np.ndarray.copy, d_final_state))
 
     # Checks of the arguments.
 
@@ -218,7 +219,7 @@ def _backward_spans(
     cell: Cell[P, S, Any], params: P, cache: RaggedCache, d_output: Array, d_final_state: S
 ) -> Gradients[P, S]:
     d_params, dx = map_arrays(np.zeros_like, params), np.zeros_like(cache.x)
-    d_state = map_arrays(np.copy, d_final_state)
+    d_state = map_arrays(np.ndarray.copy, d_final_state)
     for steps, rows, part in reversed(cache.spans):
         d_after = _of_rows(d_state, rows)
         # (eq-composition-span-back)
@@ -238,18 +239,47 @@ def _set_rows(state: S, rows: Array, values: S) -> None:
         s[rows] = v
 
 
-# Algebra that every cell uses.
+# Algebra that every cell uses, for all gates at a time. Chapter ``fast`` derives and times it.
 
 
-def project(x: Array, W: Array, b: Array) -> Array:
-    """``W x_t + b`` for all steps in one matrix product: (T, N, D), (GH, D), (GH,) -> (T, N, GH).
+def project(x: Array, W: Array, b: Array, s: Array) -> Array:
+    """``s (W x_t + b)`` for all steps: (T, N, D), (GH, D), (GH,), (G, 1, 1) -> (G, T, N, H).
 
-    Nothing on the input side waits for the recurrence, so the loop over time need not do it.
+    Nothing on the input side waits for the recurrence, so the loop over time need not do it: one
+    product serves all steps. The bias is the weight of one more input, which is 1. ``s`` scales
+    each gate.
     """
-    T, N, D = x.shape
-    a = x.reshape(T * N, D) @ W.T
-    a += b
-    return a.reshape(T, N, W.shape[0])
+    return _project(x, transposed(np.concatenate([W, b[:, None]], axis=1), s, len(x)))
+
+
+def project_by_step(x: Array, W: Array, b: Array, s: Array) -> Array:
+    """The same as (T, G, N, H): at one step all gates together lie in one piece, for one call."""
+    W_b = transposed(np.concatenate([W, b[:, None]], axis=1), s, len(x))
+    (T, N, _), (G, _, H) = x.shape, W_b.shape
+    a = np.empty((T, G, N, H), x.dtype)
+    for chunk in chunks(T, N, 256):  # rows enough for BLAS, few enough for the cache
+        a[chunk] = _project(x[chunk], W_b).swapaxes(0, 1)
+    return a
+
+
+def _project(x: Array, W_b: Array) -> Array:
+    (T, N, D), (G, _, H) = x.shape, W_b.shape
+    x_1 = np.ones((T, N, D + 1), x.dtype)
+    x_1[:, :, :D] = x
+    a = np.matmul(x_1.reshape(T * N, D + 1), W_b)
+    return cast(Array, a.reshape(G, T, N, H))
+
+
+def transposed(W: Array, s: Array, T: int) -> Array:
+    """Each gate's block of weights, scaled by s and transposed: (GH, K) -> (G, K, H).
+
+    For the product ``v @ block`` of T steps. BLAS is slower, several times where N is small, when
+    it has to read a matrix across its rows; so where the steps are many it is copied, once. And one
+    product a gate leaves every gate in one piece, where one with all weights would interleave them.
+    """
+    H = len(W) // len(s)
+    blocks = (W.reshape(len(s), H, W.shape[1]) * s).swapaxes(1, 2)
+    return np.ascontiguousarray(blocks) if T >= 8 else blocks
 
 
 def project_back(da: Array, W: Array) -> Array:
@@ -261,6 +291,34 @@ def project_back(da: Array, W: Array) -> Array:
 def sum_outer(da: Array, v: Array) -> Array:
     """Sum of the outer products ``da_t v_t^T`` over steps and rows, in one matrix product.
 
-    (T, N, GH), (T, N, K) -> (GH, K): the gradient of a weight that is used at every step.
+    (T, N, GH), (T, N, K) -> (GH, K): the gradient of a weight that is used at every step. Of many
+    terms BLAS sums the transposed products faster, which are the same numbers.
     """
-    return da.reshape(-1, da.shape[-1]).T @ v.reshape(-1, v.shape[-1])
+    da, v = da.reshape(-1, da.shape[-1]), v.reshape(-1, v.shape[-1])
+    return da.T @ v if len(v) < 1024 else np.ascontiguousarray((v.T @ da).T)
+
+
+def sum_steps(da: Array) -> Array:
+    """Sum over steps and rows, (T, N, GH) -> (GH,), the gradient of a bias: of an input of 1."""
+    da = da.reshape(-1, da.shape[-1])
+    return np.ones(len(da), da.dtype) @ da
+
+
+def forwards(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Step by step through arrays (T, ...), from the first to the last."""
+    return zip(*arrays, strict=True)
+
+
+def backwards(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Step by step through arrays (T, ...), from the last to the first."""
+    return zip(*(a[::-1] for a in arrays), strict=True)
+
+
+def chunks(T: int, size: int, most: int = 2**15) -> list[slice]:
+    """Chunks of the T steps, of at most ``most`` numbers where a step has ``size`` of them.
+
+    What the recursion does not have to deliver is computed for a whole chunk at once: in few calls,
+    and used while it is still in the processor's cache.
+    """
+    length = max(1, most // max(1, size))
+    return [slice(start, min(start + length, T)) for start in range(0, T, length)]

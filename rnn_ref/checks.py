@@ -74,20 +74,25 @@ def _check_array(
     name: str, value: object, axes: Sequence[AnyAxis], dtype: np.dtype[Any] | None
 ) -> np.dtype[Any]:
     """Check type, dtype (float32 or float64 where None is wanted) and shape; return the dtype."""
-    wanted = ", ".join(letter if size is None else f"{letter}={size}" for letter, size in axes)
-    wanted = f"({wanted},)" if len(axes) == 1 else f"({wanted})"
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name}: expected an array of shape {wanted}, got {type(value).__name__}")
+        wanted, given = _letters(axes), type(value).__name__
+        raise TypeError(f"{name}: expected an array of shape {wanted}, got {given}")
     if dtype is None:
         dtype = _float_dtype(value.dtype, name)
     if value.dtype != dtype:
         raise TypeError(f"{name}: expected {dtype}, the dtype of the parameters, got {value.dtype}")
-    fits = value.ndim == len(axes) and all(
-        size is None or size == given for (_, size), given in zip(axes, value.shape, strict=True)
-    )
+    fits = len(axes) == value.ndim
+    for (_, size), given_size in zip(axes, value.shape, strict=False):
+        fits = fits and (size is None or size == given_size)
     if not fits:
-        raise ValueError(f"{name}: expected shape {wanted}, got {value.shape}")
+        raise ValueError(f"{name}: expected shape {_letters(axes)}, got {value.shape}")
     return dtype
+
+
+def _letters(axes: Sequence[AnyAxis]) -> str:
+    """A shape for a message: "(T, N=2, D=3)"."""
+    wanted = ", ".join(letter if size is None else f"{letter}={size}" for letter, size in axes)
+    return f"({wanted},)" if len(axes) == 1 else f"({wanted})"
 
 
 def _check_lengths(lengths: object, T: int, N: int) -> None:

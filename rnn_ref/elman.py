@@ -7,8 +7,19 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .activations import Activation, _check_activation, _check_clip, choose
-from .cell import Cell, RaggedCache, project, project_back, sum_outer
+from .activations import Activation, _check_activation, _check_clip, choose, squash_blocks
+from .cell import (
+    Cell,
+    RaggedCache,
+    backwards,
+    chunks,
+    forwards,
+    project_back,
+    project_by_step,
+    sum_outer,
+    sum_steps,
+    transposed,
+)
 from .checks import Array
 from .layer import Gradients
 
@@ -123,31 +134,34 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
     def _forward(
         self, params: ElmanParams, x: Array, state: ElmanState
     ) -> tuple[Array, ElmanState, ElmanCache]:
-        f, _ = choose(self.nonlinearity, self.clip)
-        T, N, _ = x.shape
-        a = project(x, params.weight_ih, params.bias_ih + params.bias_hh)
-        U_T = params.weight_hh.T
-        h = np.empty((T + 1, N, self.hidden_size), x.dtype)
+        (T, N, _), H = x.shape, self.hidden_size
+        s, squash = squash_blocks([self.nonlinearity], self.clip, N, H, x.dtype)
+        a = project_by_step(x, params.weight_ih, params.bias_ih + params.bias_hh, s)
+        U_T = transposed(params.weight_hh, s, T)[0]
+        h, u = np.empty((T + 1, N, H), x.dtype), np.empty((1, N, H), x.dtype)
         h[0] = state.h
-        for t in range(T):
-            a[t] += h[t] @ U_T
-            f(a[t], out=h[t + 1])
+        for a_t, h_prev, h_t in forwards(a, h[:-1], h[1:, None]):
+            np.dot(h_prev, U_T, out=u[0])
+            u += a_t
+            squash(u, h_t)
         return h[1:], ElmanState(h[T].copy()), ElmanCache(self, x, h)
 
     def _backward(
         self, params: ElmanParams, cache: ElmanCache, d_output: Array, d_final_state: ElmanState
     ) -> Gradients[ElmanParams, ElmanState]:
-        dh_next = d_final_state.h
+        (T, N, _), dh_next = cache.x.shape, d_final_state.h
         W, U = params.weight_ih, params.weight_hh
         x, h_prev, h = cache.x, cache.h[:-1], cache.h[1:]
-        slope = choose(self.nonlinearity, self.clip)[1](h)  # (eq-elman-slope)
-        da = np.empty_like(h)
-        for t in reversed(range(len(x))):
-            dh = d_output[t] + dh_next  # (eq-elman-dh)
-            da[t] = dh * slope[t]  # (eq-elman-da)
-            dh_next = da[t] @ U  # (eq-elman-dh-prev)
+        _, slope_of = choose(self.nonlinearity, self.clip)
+        dh, da = np.empty_like(dh_next), np.empty_like(h)
+        for chunk in reversed(chunks(T, N * self.hidden_size)):
+            slope = slope_of(h[chunk])  # (eq-elman-slope)
+            for dout_t, slope_t, da_t in backwards(d_output[chunk], slope, da[chunk]):
+                np.add(dout_t, dh_next, out=dh)  # (eq-elman-dh)
+                np.multiply(dh, slope_t, out=da_t)  # (eq-elman-da)
+                np.dot(da_t, U, out=dh_next)  # (eq-elman-dh-prev)
         dW = sum_outer(da, x)  # (eq-elman-dw)
         dU = sum_outer(da, h_prev)  # (eq-elman-du)
-        db = da.sum((0, 1))  # (eq-elman-db)
+        db = sum_steps(da)  # (eq-elman-db)
         dx = project_back(da, W)  # (eq-elman-dx)
         return Gradients(ElmanParams(dW, dU, db, db.copy()), dx, ElmanState(dh_next))

@@ -7,8 +7,19 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from .activations import Activation, Function, Slope, choose
-from .cell import Cell, RaggedCache, project, project_back, sum_outer
+from .activations import Activation, Function, Slope, choose, squash_blocks
+from .cell import (
+    Cell,
+    RaggedCache,
+    backwards,
+    chunks,
+    forwards,
+    project_back,
+    project_by_step,
+    sum_outer,
+    sum_steps,
+    transposed,
+)
 from .checks import Array
 from .layer import Gradients
 
@@ -160,70 +171,86 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
     def _forward(
         self, params: GRUParams, x: Array, state: GRUState
     ) -> tuple[Array, GRUState, GRUCache]:
-        (T, N, _), H = x.shape, self.hidden_size
-        gates = project(x, params.weight_ih, params.bias_ih)  # W x + b, then r z n in place
-        rz, (r, z, n) = gates[:, :, : 2 * H], np.split(gates, 3, axis=2)
-        U_T, b_hh = params.weight_hh.T, params.bias_hh
-        U_rz_T, U_n_T, b_rz, b_m = U_T[:, : 2 * H], U_T[:, 2 * H :], b_hh[: 2 * H], b_hh[2 * H :]
+        (T, N, _), H, after = x.shape, self.hidden_size, self.reset == "after"
+        (sigma, _), (phi, _) = self.activations, self._functions[1]
+        s, squash = squash_blocks([sigma, sigma], self.clip, N, H, x.dtype)
+        s = np.concatenate([s, np.ones_like(s[:1])])  # n is dealt with by itself
+        b, b_m = params.bias_ih.copy(), params.bias_hh[2 * H :]
+        b[: 2 * H] += params.bias_hh[: 2 * H]
+        a = project_by_step(x, params.weight_ih, b, s)  # s (W x + b), then r, z, n in place
+        (r, z, n), U_T = a.swapaxes(0, 1), transposed(params.weight_hh, s, T)
         m, h = np.empty((T, N, H), x.dtype), np.empty((T + 1, N, H), x.dtype)
-        h[0], ((sigma, _), (phi, _)) = state.h, self._functions
-        for t in range(T):
-            if self.reset == "after":  # one product serves both gates and the candidate
-                u = h[t] @ U_T + b_hh
-                rz[t] += u[:, : 2 * H]
-                sigma(rz[t], out=rz[t])
-                m[t] = u[:, 2 * H :]
-                n[t] += r[t] * m[t]
-            else:  # the candidate's product has to wait for r
-                rz[t] += h[t] @ U_rz_T + b_rz
-                sigma(rz[t], out=rz[t])
-                m[t] = (r[t] * h[t]) @ U_n_T + b_m
-                n[t] += m[t]
-            phi(n[t], out=n[t])
-            np.subtract(h[t], n[t], out=h[t + 1])  # (1-z) n + z h = n + z (h - n)
-            h[t + 1] *= z[t]
-            h[t + 1] += n[t]
+        u, v = np.empty((3, N, H), x.dtype), np.empty((N, H), x.dtype)
+        u_rz, u_n, U_rz_T, U_n_T = u[:2], u[2], U_T[:2], U_T[2]
+        h[0] = state.h
+        for rz_t, r_t, z_t, n_t, m_t, h_prev, h_t in forwards(a[:, :2], r, z, n, m, h[:-1], h[1:]):
+            if after:  # one product serves both gates and the candidate
+                np.matmul(h_prev, U_T, out=u)
+            else:
+                np.matmul(h_prev, U_rz_T, out=u_rz)
+            u_rz += rz_t
+            squash(u_rz, rz_t)
+            if not after:  # the candidate's product has to wait for r
+                np.multiply(r_t, h_prev, out=v)
+                np.dot(v, U_n_T, out=u_n)
+            np.add(u_n, b_m, out=m_t)
+            n_t += np.multiply(r_t, m_t, out=v) if after else m_t
+            phi(n_t, out=n_t)
+            np.subtract(h_prev, n_t, out=h_t)  # (1-z) n + z h = n + z (h - n)
+            h_t *= z_t
+            h_t += n_t
         return h[1:], GRUState(h[T].copy()), GRUCache(self, x, r, z, n, m, h)
 
     def _backward(
         self, params: GRUParams, cache: GRUCache, d_output: Array, d_final_state: GRUState
     ) -> Gradients[GRUParams, GRUState]:
+        (T, N, _), H, after = cache.x.shape, self.hidden_size, self.reset == "after"
+        W, U, x, h_prev = params.weight_ih, params.weight_hh, cache.x, cache.h[:-1]
+        (_, sigma_slope), (_, phi_slope) = self._functions
+        # Side by side the gradients of a_r, a_z, with the reset after of m, and of a_n. The first
+        # three belong to the pre-activations' part U h + b, the first two and the last to the part
+        # W x + b: the parts differ where r stands between a_n and U_n h.
+        G = 4 if after else 3
+        d = np.empty((T, N, G * H), x.dtype)
+        da_r, da_rz, da_n, du = d[..., :H], d[..., : 2 * H], d[..., -H:], d[..., : 3 * H]
+        blocks = d.reshape(T, N, G, H).swapaxes(1, 2)
+        factors = blocks if after else blocks[:, 1:]  # what is a local derivative times dh
         dh_next = d_final_state.h
-        after, H = self.reset == "after", self.hidden_size
-        W, U = params.weight_ih, params.weight_hh
-        U_rz, U_n = U[: 2 * H], U[2 * H :]
-        _, x, r, z, n, m, h_all = cache
-        h_prev, ((_, sigma_slope), (_, phi_slope)) = h_all[:-1], self._functions
-        # Every local derivative, for all steps in one pass: none of them waits for the recursion.
-        h_by_an = (1.0 - z) * phi_slope(n)  # (eq-gru-h-by-an)
-        h_by_az = (h_prev - n) * sigma_slope(z)  # (eq-gru-h-by-az)
-        by_ar = (m if after else h_prev) * sigma_slope(r)  # (eq-gru-by-ar)
-        # da is the gradient of the pre-activations' part W x + b, du that of the part U h + b. They
-        # differ in the last block only: with the reset after, r stands between a_n and U_n h.
-        da = np.empty((*x.shape[:2], 3 * H), x.dtype)
-        da_r, da_z, da_n = np.split(da, 3, axis=2)
-        du = np.empty_like(da) if after else da
-        for t in reversed(range(len(x))):
-            dh = d_output[t] + dh_next  # (eq-gru-dh)
-            da_n[t] = dh * h_by_an[t]  # (eq-gru-da-n)
-            da_z[t] = dh * h_by_az[t]  # (eq-gru-da-z)
+        dh, ds = np.empty_like(dh_next), np.empty_like(dh_next)
+        for chunk in reversed(chunks(T, N * H)):
+            r, z, n, m, h_p = (v[chunk] for v in (*cache[2:6], h_prev))
+            h_by_an = (1.0 - z) * phi_slope(n)  # (eq-gru-h-by-an)
+            h_by_az = (h_p - n) * sigma_slope(z)  # (eq-gru-h-by-az)
+            by_ar = (m if after else h_p) * sigma_slope(r)  # (eq-gru-by-ar)
+            h_by = [h_by_az, h_by_an]
             if after:
-                da_r[t] = da_n[t] * by_ar[t]  # (eq-gru-da-r-after)
-                du[t, :, : 2 * H] = da[t, :, : 2 * H]
-                du[t, :, 2 * H :] = da_n[t] * r[t]  # (eq-gru-dm-after)
-                dh_next = dh * z[t] + du[t] @ U  # (eq-gru-dh-prev-after)
-            else:
-                ds = da_n[t] @ U_n  # (eq-gru-ds-before)
-                da_r[t] = ds * by_ar[t]  # (eq-gru-da-r-before)
-                dh_next = dh * z[t] + ds * r[t]  # (eq-gru-dh-prev-before)
-                dh_next += da[t, :, : 2 * H] @ U_rz  # (eq-gru-dh-prev-before)
-        dW = sum_outer(da, x)  # (eq-gru-dw)
+                h_by_ar = h_by_an * by_ar  # (eq-gru-da-r-after)
+                h_by_m = h_by_an * r  # (eq-gru-dm-after)
+                h_by = [h_by_ar, h_by_az, h_by_m, h_by_an]
+            steps = (v[chunk] for v in (d_output, factors, du, da_n, da_r, da_rz))
+            for h_by_t, by_ar_t, r_t, z_t, dout_t, d_t, du_t, da_n_t, da_r_t, da_rz_t in backwards(
+                np.stack(h_by, axis=1), by_ar, r, z, *steps
+            ):
+                np.add(dout_t, dh_next, out=dh)  # (eq-gru-dh)
+                np.multiply(h_by_t, dh, out=d_t)  # (eq-gru-da-n), (eq-gru-da-z)
+                dh *= z_t  # (eq-gru-dh-prev-after), (eq-gru-dh-prev-before)
+                if after:
+                    np.matmul(du_t, U, out=dh_next)  # (eq-gru-dh-prev-after)
+                else:
+                    np.matmul(da_n_t, U[2 * H :], out=ds)  # (eq-gru-ds-before)
+                    np.multiply(ds, by_ar_t, out=da_r_t)  # (eq-gru-da-r-before)
+                    ds *= r_t  # (eq-gru-dh-prev-before)
+                    dh += ds  # (eq-gru-dh-prev-before)
+                    np.matmul(da_rz_t, U[: 2 * H], out=dh_next)  # (eq-gru-dh-prev-before)
+                dh_next += dh  # (eq-gru-dh-prev-after), (eq-gru-dh-prev-before)
+        dW = np.concatenate([sum_outer(da_rz, x), sum_outer(da_n, x)])  # (eq-gru-dw)
         if after:
             dU = sum_outer(du, h_prev)  # (eq-gru-du)
         else:
-            dU_rz = sum_outer(da[:, :, : 2 * H], h_prev)  # (eq-gru-du)
-            dU_n = sum_outer(da_n, r * h_prev)  # (eq-gru-du-n-before)
-            dU = np.concatenate([dU_rz, dU_n])
-        db_ih, db_hh = da.sum((0, 1)), du.sum((0, 1))  # (eq-gru-db)
-        dx = project_back(da, W)  # (eq-gru-dx)
+            dU_n = sum_outer(da_n, cache.r * h_prev)  # (eq-gru-du-n-before)
+            dU = np.concatenate([sum_outer(da_rz, h_prev), dU_n])  # (eq-gru-du)
+        db = sum_steps(d)  # (eq-gru-db)
+        db_ih, db_hh = np.concatenate([db[: 2 * H], db[-H:]]), db[: 3 * H].copy()
+        dx = project_back(da_rz, W[: 2 * H])  # (eq-gru-dx)
+        dx += project_back(da_n, W[2 * H :])  # (eq-gru-dx)
         return Gradients(GRUParams(dW, dU, db_ih, db_hh), dx, GRUState(dh_next))

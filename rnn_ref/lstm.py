@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
-from .activations import Activation, Function, Slope, choose
-from .cell import Axis, Cell, RaggedCache, project, project_back, sum_outer
+from .activations import Activation, Function, Slope, choose, squash_blocks
+from .cell import (
+    Axis,
+    Cell,
+    RaggedCache,
+    backwards,
+    chunks,
+    forwards,
+    project_back,
+    project_by_step,
+    sum_outer,
+    sum_steps,
+    transposed,
+)
 from .checks import Array, _check_size
 from .layer import Gradients
 
@@ -207,13 +220,10 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
         sigma, phi, psi = self.activations
         return choose(sigma, self.clip), choose(phi, self.clip), choose(psi)
 
-    def _by_gate(self, stacked: Array, axis: int = 0) -> tuple[Array, Array, Array, Array]:
-        """The blocks i, f, g, o; that of f is empty where f is not learned."""
-        blocks = np.split(stacked, self.gates, axis)
-        if not self._learns_f:
-            blocks.insert(1, blocks[0][:0])
-        i, f, g, o = blocks
-        return i, f, g, o
+    def _by_gate(self, blocks: Iterable[Array]) -> tuple[Array, Array, Array, Array]:
+        """The blocks i, f, g, o of G; that of f is empty where f is not learned."""
+        i, *f, g, o = blocks
+        return i, f[0] if f else i[:0], g, o
 
     def _peepholes(self, params: LSTMParams) -> tuple[Array, Array, Array]:
         """p_i, p_f, p_o; zeros in a layer without, and p_f empty where f is not learned."""
@@ -225,9 +235,11 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
 
     def step(self, params: LSTMParams, x_t: Array, state: LSTMState) -> LSTMState:
         self._check_step(params, x_t, state)
-        W_i, W_f, W_g, W_o = self._by_gate(params.weight_ih)
-        U_i, U_f, U_g, U_o = self._by_gate(params.weight_hh)
-        b_i, b_f, b_g, b_o = self._by_gate(params.bias_ih + params.bias_hh)  # (eq-lstm-biases)
+        W_i, W_f, W_g, W_o = self._by_gate(np.split(params.weight_ih, self.gates))
+        U_i, U_f, U_g, U_o = self._by_gate(np.split(params.weight_hh, self.gates))
+        b_i, b_f, b_g, b_o = self._by_gate(
+            np.split(params.bias_ih + params.bias_hh, self.gates)
+        )  # (eq-lstm-biases)
         p_i, p_f, p_o = self._peepholes(params)
         (sigma, _), (phi, _), (psi, _) = self._functions
         h_prev, c_prev = state
@@ -249,87 +261,106 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
     def _forward(
         self, params: LSTMParams, x: Array, state: LSTMState
     ) -> tuple[Array, LSTMState, LSTMCache]:
-        T, N, _ = x.shape
-        # One array for all gates: the pre-activations at first, turned into i, f, g, o in place.
-        gates = project(x, params.weight_ih, params.bias_ih + params.bias_hh)
-        i, f, g, o = self._by_gate(gates, axis=2)
-        U_T, (p_i, p_f, p_o) = params.weight_hh.T, self._peepholes(params)
-        H, (sigma, _), (phi, _), (psi, _) = self.hidden_size, *self._functions
+        (T, N, _), H, G = x.shape, self.hidden_size, self.gates
+        (sigma, phi, _), (psi, _) = self.activations, self._functions[2]
+        peephole, coupled = self.peephole, self.coupled
+        E = G - 1 if peephole else G  # blocks that do not wait for c_t: a peephole of o does
+        kinds = [*[sigma] * (G - 2), phi, sigma]
+        s, squash = squash_blocks(kinds[:E], self.clip, N, H, x.dtype)
+        if peephole:
+            s_o, squash_o = squash_blocks(kinds[E:], self.clip, N, H, x.dtype)
+            s = np.concatenate([s, s_o])
+            p = cast(Array, params.weight_ph).reshape(G - 1, 1, H) * np.delete(s, G - 2, 0)
+        # One array for all gates: s (W x + b) at first, turned into i, f, g, o in place.
+        a = project_by_step(x, params.weight_ih, params.bias_ih + params.bias_hh, s)
+        i, f, g, o = self._by_gate(a.swapaxes(0, 1))
+        U_T, W_r = transposed(params.weight_hh, s, T), params.weight_hr
         h, c = (np.empty((T + 1, N, K), x.dtype) for K in (self.output_size, H))
         h[0], c[0] = state
-        tanh_c = np.empty((T, N, H), x.dtype)
-        W_r = params.weight_hr
+        tanh_c, u = (np.empty((K, N, H), x.dtype) for K in (T, G))
+        v = np.empty((N, H), x.dtype)
         m = h[1:] if W_r is None else np.empty_like(tanh_c)
-        if self.coupled:
+        if coupled:
             f = np.empty_like(tanh_c)
         elif not self.forget_gate:  # a single 1, seen through a window of shape (T, N, H)
             f = np.broadcast_to(np.ones((), x.dtype), tanh_c.shape)
-        for t in range(T):
-            gates[t] += h[t] @ U_T
-            if self.peephole:
-                i[t] += p_i * c[t]
-            sigma(i[t], out=i[t])
-            if self.coupled:
-                np.subtract(1.0, i[t], out=f[t])
-            elif self.forget_gate:
-                if self.peephole:
-                    f[t] += p_f * c[t]
-                sigma(f[t], out=f[t])
-            phi(g[t], out=g[t])
-            np.multiply(f[t], c[t], out=c[t + 1])
-            c[t + 1] += i[t] * g[t]
-            if self.peephole:
-                o[t] += p_o * c[t + 1]
-            sigma(o[t], out=o[t])
-            psi(c[t + 1], out=tanh_c[t])
-            np.multiply(o[t], tanh_c[t], out=m[t])
+        for a_t, i_t, f_t, g_t, o_t, c_p, c_t, tanh_c_t, m_t, h_p, h_t in forwards(
+            a, i, f, g, o, c[:-1], c[1:], tanh_c, m, h[:-1], h[1:]
+        ):
+            np.matmul(h_p, U_T, out=u)
+            a_t += u
+            if peephole:
+                a_t[: G - 2] += p[:-1] * c_p
+                squash(a_t[:E], a_t[:E])
+            else:
+                squash(a_t, a_t)
+            if coupled:
+                np.subtract(1.0, i_t, out=f_t)
+            np.multiply(f_t, c_p, out=c_t)
+            np.multiply(i_t, g_t, out=v)
+            c_t += v
+            if peephole:
+                a_t[E:] += p[-1] * c_t
+                squash_o(a_t[E:], a_t[E:])
+            psi(c_t, out=tanh_c_t)
+            np.multiply(o_t, tanh_c_t, out=m_t)
             if W_r is not None:
-                np.matmul(m[t], W_r.T, out=h[t + 1])
+                np.matmul(m_t, W_r.T, out=h_t)
         final_state = LSTMState(h[T].copy(), c[T].copy())
         return h[1:], final_state, LSTMCache(self, x, i, f, g, o, c, tanh_c, m, h)
 
     def _backward(
         self, params: LSTMParams, cache: LSTMCache, d_output: Array, d_final_state: LSTMState
     ) -> Gradients[LSTMParams, LSTMState]:
-        dh_next, dc_next = d_final_state
-        W, U, (p_i, p_f, p_o) = params.weight_ih, params.weight_hh, self._peepholes(params)
-        _, x, i, f, g, o, _, tanh_c, m, _ = cache
+        (T, N, _), H, G = cache.x.shape, self.hidden_size, self.gates
+        W, U, W_r, x = params.weight_ih, params.weight_hh, params.weight_hr, cache.x
         h_prev, c_prev, c = cache.h[:-1], cache.c[:-1], cache.c[1:]
         (_, sigma_slope), (_, phi_slope), (_, psi_slope) = self._functions
-        # Every local derivative, for all steps in one pass: none of them waits for the recursion.
-        h_by_c = o * psi_slope(tanh_c)  # (eq-lstm-h-by-c)
-        h_by_ao = tanh_c * sigma_slope(o)  # (eq-lstm-h-by-ao)
-        c_by_ai = (g - c_prev if self.coupled else g) * sigma_slope(i)  # (eq-lstm-c-by-ai)
-        c_by_af = c_prev * sigma_slope(f)  # (eq-lstm-c-by-af)
-        c_by_ag = i * phi_slope(g)  # (eq-lstm-c-by-ag)
-        W_r = params.weight_hr
-        dh_all = d_output if W_r is None else np.empty_like(d_output)
-        da = np.empty((*x.shape[:2], self.gates * self.hidden_size), x.dtype)
-        da_i, da_f, da_g, da_o = self._by_gate(da, axis=2)
-        for t in reversed(range(len(x))):
-            dh = d_output[t] + dh_next  # (eq-lstm-dh)
-            if W_r is not None:
-                dh_all[t] = dh
-                dh = dh @ W_r  # (eq-lstm-dm)
-            da_o[t] = dh * h_by_ao[t]  # (eq-lstm-da-o)
-            dc = dc_next + dh * h_by_c[t] + p_o * da_o[t]  # (eq-lstm-dc)
-            da_i[t] = dc * c_by_ai[t]  # (eq-lstm-da-i)
-            da_g[t] = dc * c_by_ag[t]  # (eq-lstm-da-g)
-            dc_next = dc * f[t] + p_i * da_i[t]  # (eq-lstm-dc-prev)
-            if self._learns_f:
-                da_f[t] = dc * c_by_af[t]  # (eq-lstm-da-f)
-                dc_next += p_f * da_f[t]  # (eq-lstm-dc-prev)
-            dh_next = da[t] @ U  # (eq-lstm-dh-prev)
+        dh_next, dc_next = d_final_state
+        dh, dc, v = np.empty_like(dh_next), np.empty_like(dc_next), np.empty_like(dc_next)
+        dm = dh if W_r is None else np.empty_like(dc)
+        dh_all = d_output if W_r is None else np.empty_like(cache.h[1:])
+        da = np.empty((T, N, G * H), x.dtype)
+        blocks = da.reshape(T, N, G, H).swapaxes(1, 2)
+        for chunk in reversed(chunks(T, N * H)):
+            i, f, g, o, c_p, tanh_c = (a[chunk] for a in (*cache[2:6], c_prev, cache.tanh_c))
+            h_by_ao = tanh_c * sigma_slope(o)  # (eq-lstm-h-by-ao)
+            h_by_c = o * psi_slope(tanh_c)  # (eq-lstm-h-by-c)
+            c_by_ai = (g - c_p if self.coupled else g) * sigma_slope(i)  # (eq-lstm-c-by-ai)
+            c_by_af = c_p * sigma_slope(f)  # (eq-lstm-c-by-af)
+            c_by_ag = i * phi_slope(g)  # (eq-lstm-c-by-ag)
+            c_by_c_prev = f
+            if self.peephole:
+                p_i, p_f, p_o = self._peepholes(params)
+                h_by_c += p_o * h_by_ao  # (eq-lstm-dc)
+                c_by_c_prev = f + p_i * c_by_ai  # (eq-lstm-dc-prev)
+                if self._learns_f:
+                    c_by_c_prev += p_f * c_by_af  # (eq-lstm-dc-prev)
+            c_by_a = [c_by_ai, c_by_af, c_by_ag] if self._learns_f else [c_by_ai, c_by_ag]
+            local = h_by_ao, h_by_c, np.stack(c_by_a, axis=1), c_by_c_prev
+            shared = (a[chunk] for a in (d_output, dh_all, blocks[:, -1], blocks[:, :-1], da))
+            for by_ao, by_c, by_a, keep, dout_t, dh_t, da_o_t, da_t, row_t in backwards(
+                *local, *shared
+            ):
+                np.add(dout_t, dh_next, out=dh)  # (eq-lstm-dh)
+                if W_r is not None:
+                    dh_t[...] = dh
+                    np.matmul(dh, W_r, out=dm)  # (eq-lstm-dm)
+                np.multiply(dm, by_ao, out=da_o_t)  # (eq-lstm-da-o)
+                np.multiply(dm, by_c, out=v)  # (eq-lstm-dc)
+                np.add(dc_next, v, out=dc)  # (eq-lstm-dc)
+                np.multiply(by_a, dc, out=da_t)  # (eq-lstm-da-i), (eq-lstm-da-f), (eq-lstm-da-g)
+                np.multiply(dc, keep, out=dc_next)  # (eq-lstm-dc-prev)
+                np.dot(row_t, U, out=dh_next)  # (eq-lstm-dh-prev)
         dW = sum_outer(da, x)  # (eq-lstm-dw)
         dU = sum_outer(da, h_prev)  # (eq-lstm-du)
-        db = da.sum((0, 1))  # (eq-lstm-db)
+        db = sum_steps(da)  # (eq-lstm-db)
         dx = project_back(da, W)  # (eq-lstm-dx)
         dp = None
         if self.peephole:
-            seen = [(da_i, c_prev), (da_f, c_prev), (da_o, c)]
-            if not self._learns_f:
-                del seen[1]
+            *da_if, _, da_o = blocks.swapaxes(0, 1)
+            seen = [*((d, c_prev) for d in da_if), (da_o, c)]
             dp = np.concatenate([(d * s).sum((0, 1)) for d, s in seen])  # (eq-lstm-dp)
-        dW_r = None if W_r is None else sum_outer(dh_all, m)  # (eq-lstm-dw-r)
+        dW_r = None if W_r is None else sum_outer(dh_all, cache.m)  # (eq-lstm-dw-r)
         d_params = LSTMParams(dW, dU, db, db.copy(), dp, dW_r)
         return Gradients(d_params, dx, LSTMState(dh_next, dc_next))

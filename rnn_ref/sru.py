@@ -9,7 +9,18 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from .activations import sigmoid, sigmoid_slope, tanh, tanh_slope
-from .cell import Axis, Cell, RaggedCache, project, project_back, sum_outer
+from .cell import (
+    Axis,
+    Cell,
+    RaggedCache,
+    backwards,
+    chunks,
+    forwards,
+    project,
+    project_back,
+    sum_outer,
+    sum_steps,
+)
 from .checks import Array, _check_positive
 from .layer import Gradients
 
@@ -199,31 +210,46 @@ class SRU(Cell[SRUParams, SRUState, SRUCache]):
     def _forward(
         self, params: SRUParams, x: Array, state: SRUState
     ) -> tuple[Array, SRUState, SRUCache]:
-        (T, N, _), H = x.shape, self.hidden_size
-        b = np.zeros(self.gates * H, x.dtype)
+        (T, N, _), H, G = x.shape, self.hidden_size, self.gates
+        # sigma(a) = tanh(a/2)/2 + 1/2: the inner half goes into the weights of f and r.
+        scale = np.array([1.0, 0.5, 0.5, 1.0][:G], x.dtype).reshape(G, 1, 1)
+        half = np.array(0.5, x.dtype)
+        b = np.zeros(G * H, x.dtype)
         b[H : 3 * H] = params.bias_ih
-        u, f, r, *s_of_W = np.split(project(x, params.weight_ih, b), self.gates, axis=2)
-        v_f, v_r = self._peepholes(params)
+        u, f, r, *s_of_W = project(x, params.weight_ih, b, scale)
+        v_f, v_r = (half * v for v in self._peepholes(params))
+        v_f, v = v_f + np.zeros((N, 1), x.dtype), np.empty((N, H), x.dtype)
         h, c = (np.empty((T + 1, N, H), x.dtype) for _ in range(2))
         h[0], c[0] = state
-        if self.version == 1:  # f waits for nothing: all steps at once
-            sigmoid(f, out=f)
-        for t in range(T):
-            if self.version == 2:
-                f[t] += v_f * c[t]
-                sigmoid(f[t], out=f[t])
-            np.subtract(c[t], u[t], out=c[t + 1])  # f c + (1-f) u = u + f (c - u)
-            c[t + 1] *= f[t]
-            c[t + 1] += u[t]
-        # Nothing below is read by a later step: all steps at once again.
-        if self.version == 2:
-            r += v_r * c[:-1]
-        sigmoid(r, out=r)
-        g_c = tanh(c[1:]) if self.nonlinearity == "tanh" else c[1:]
         s = self._highway(x, s_of_W[0] if s_of_W else None)
-        np.subtract(g_c, s, out=h[1:])  # r g + (1-r) s = s + r (g - s)
-        h[1:] *= r
-        h[1:] += s
+        g_c = np.empty((T, N, H), x.dtype) if self.nonlinearity == "tanh" else c[1:]
+
+        def squash(a: Array) -> None:
+            np.tanh(a, out=a)
+            a *= half
+            a += half
+
+        for chunk in chunks(T, N * H):
+            if self.version == 1:  # f waits for nothing: all steps of the chunk at once
+                squash(f[chunk])
+            for f_t, u_t, c_p, c_t in forwards(f[chunk], u[chunk], c[:-1][chunk], c[1:][chunk]):
+                if self.version == 2:
+                    np.multiply(v_f, c_p, out=v)
+                    f_t += v
+                    squash(f_t)
+                np.subtract(c_p, u_t, out=c_t)  # f c + (1-f) u = u + f (c - u)
+                c_t *= f_t
+                c_t += u_t
+            # Nothing below is read by a later step: all steps of the chunk at once again.
+            r_now, s_now, h_now = r[chunk], s[chunk], h[1:][chunk]
+            if self.version == 2:
+                r_now += v_r * c[:-1][chunk]
+            squash(r_now)
+            if self.nonlinearity == "tanh":
+                tanh(c[1:][chunk], out=g_c[chunk])
+            np.subtract(g_c[chunk], s_now, out=h_now)  # r g + (1-r) s = s + r (g - s)
+            h_now *= r_now
+            h_now += s_now
         return h[1:], SRUState(h[T].copy(), c[T].copy()), SRUCache(self, x, u, f, r, s, c, g_c, h)
 
     def _highway(self, x: Array, s_of_W: Array | None) -> Array:
@@ -236,37 +262,43 @@ class SRU(Cell[SRUParams, SRUState, SRUCache]):
     def _backward(
         self, params: SRUParams, cache: SRUCache, d_output: Array, d_final_state: SRUState
     ) -> Gradients[SRUParams, SRUState]:
+        (T, N, _), H, G = cache.x.shape, self.hidden_size, self.gates
+        W, (v_f, v_r), c_prev = params.weight_ih, self._peepholes(params), cache.c[:-1]
         dh_next, dc_next = d_final_state
-        W, (v_f, v_r) = params.weight_ih, self._peepholes(params)
-        _, x, u, f, r, s, c, g_c, _ = cache
-        c_prev = c[:-1]
-        dh = d_output.copy()  # (eq-sru-dh)
-        if len(x):  # the last output is the final state's h as well, and no step reads an h
-            dh[-1] += dh_next  # (eq-sru-dh)
-            dh_next = np.zeros_like(dh_next)
-        # All that does not wait for the recursion, for all steps in one pass.
-        da_r = dh * (g_c - s) * sigmoid_slope(r)  # (eq-sru-da-r)
-        ds = dh * (1.0 - r)  # (eq-sru-ds)
-        h_by_c = r * tanh_slope(g_c) if self.nonlinearity == "tanh" else r  # (eq-sru-h-by-c)
-        c_by_af = (c_prev - u) * sigmoid_slope(f)  # (eq-sru-c-by-af)
-        c_by_c_prev = f + v_f * c_by_af  # (eq-sru-c-by-c-prev)
-        dc = dh * h_by_c  # (eq-sru-dc)
-        through_r = v_r * da_r  # (eq-sru-dc-prev)
-        for t in reversed(range(len(x))):
-            dc[t] += dc_next  # (eq-sru-dc)
-            dc_next = dc[t] * c_by_c_prev[t] + through_r[t]  # (eq-sru-dc-prev)
-        da_f = dc * c_by_af  # (eq-sru-da-f)
-        du = dc * (1.0 - f)  # (eq-sru-du)
-        blocks = [du, da_f, da_r] + [self.alpha * ds] * self._has_W_s  # (eq-sru-dw)
-        da = np.concatenate(blocks, axis=2)
-        dW = sum_outer(da, x)  # (eq-sru-dw)
-        dx = project_back(da, W)  # (eq-sru-dx)
-        if self.highway and not self._has_W_s:
-            dx += self.alpha * ds  # (eq-sru-dx)
-        db = np.concatenate([d.sum((0, 1)) for d in (da_f, da_r)])  # (eq-sru-db)
+        da = np.empty((T, N, G * H), d_output.dtype)
+        (du, da_f, da_r, *da_s), dx = np.split(da, G, axis=2), np.empty_like(cache.x)
+        for chunk in reversed(chunks(T, N * H)):
+            u, f, r, s, c_p, g_c = (v[chunk] for v in (*cache[2:6], c_prev, cache.g_c))
+            dh = d_output[chunk]
+            if chunk.stop == T:  # the last output is the final state's h too; no step reads an h
+                dh = np.concatenate([dh[:-1], dh[-1:] + dh_next])  # (eq-sru-dh)
+                dh_next = np.zeros_like(dh_next)
+            # What does not wait for the recursion; sigma' = r (1-r), and the 1-r is in ds already.
+            ds = dh * (1.0 - r)  # (eq-sru-ds)
+            np.multiply(ds * r, g_c - s, out=da_r[chunk])  # (eq-sru-da-r)
+            h_by_c = r * tanh_slope(g_c) if self.nonlinearity == "tanh" else r  # (eq-sru-h-by-c)
+            c_by_af = (c_p - u) * sigmoid_slope(f)  # (eq-sru-c-by-af)
+            c_by_c_prev = f + v_f * c_by_af  # (eq-sru-c-by-c-prev)
+            through_r = v_r * da_r[chunk]  # (eq-sru-dc-prev)
+            dc = dh * h_by_c  # (eq-sru-dc)
+            dc[:-1] += through_r[1:]  # (eq-sru-dc)
+            for dc_t, by_c_prev_t in backwards(dc, c_by_c_prev):
+                dc_t += dc_next  # (eq-sru-dc)
+                np.multiply(dc_t, by_c_prev_t, out=dc_next)  # (eq-sru-dc-prev)
+            dc_next += through_r[0]  # (eq-sru-dc-prev)
+            np.multiply(dc, c_by_af, out=da_f[chunk])  # (eq-sru-da-f)
+            np.multiply(dc, 1.0 - f, out=du[chunk])  # (eq-sru-du)
+            if self._has_W_s:
+                da_s[0][chunk] = self.alpha * ds  # (eq-sru-dw)
+            dx[chunk] = project_back(da[chunk], W)  # (eq-sru-dx)
+            if self.highway and not self._has_W_s:
+                dx[chunk] += self.alpha * ds  # (eq-sru-dx)
+        dW = sum_outer(da, cache.x)  # (eq-sru-dw)
+        db = sum_steps(da)[H : 3 * H].copy()  # (eq-sru-db)
         dv = None
         if self.version == 2:
-            dv = np.concatenate([(d * c_prev).sum((0, 1)) for d in (da_f, da_r)])  # (eq-sru-dv)
+            of_both = [np.einsum("tnh,tnh->h", d, c_prev) for d in (da_f, da_r)]  # (eq-sru-dv)
+            dv = np.concatenate(of_both)  # (eq-sru-dv)
         return Gradients(SRUParams(dW, db, dv), dx, SRUState(dh_next, dc_next))
 
 

@@ -16,6 +16,7 @@ class TestElmanRNN(Contract):
         ElmanRNN(3, 5, nonlinearity=Activation("thresholded_relu", alpha=0.3)),
         ElmanRNN(3, 5, nonlinearity=Activation("affine", alpha=-0.7, beta=0.2), clip=1.1),
         ElmanRNN(3, 5, nonlinearity=Activation("elu", alpha=0.6)),
+        ElmanRNN(3, 5, nonlinearity="sigmoid"),
     ]
 
     @staticmethod

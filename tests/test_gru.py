@@ -14,6 +14,7 @@ class TestGRU(Contract):
         GRU(3, 5, reset="before"),
         GRU(3, 5, activations=("hard_sigmoid", "softsign"), clip=0.9),
         GRU(3, 5, reset="before", activations=(Activation("hard_sigmoid", 0.3, 0.4), "elu")),
+        GRU(3, 5, activations=("tanh", "sigmoid")),
     ]
 
     @staticmethod

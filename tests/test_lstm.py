@@ -21,6 +21,8 @@ class TestLSTM(Contract):
         LSTM(3, 5, proj_size=2),
         LSTM(3, 5, proj_size=4, peephole=True, coupled=True),
         LSTM(3, 5, activations=("hard_sigmoid", "softsign", "softplus"), clip=0.9),
+        LSTM(3, 5, activations=("hard_sigmoid", "softsign", "tanh")),
+        LSTM(3, 5, peephole=True, activations=("tanh", "sigmoid", "tanh")),
         LSTM(
             3,
             5,

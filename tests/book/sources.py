@@ -62,12 +62,16 @@ NO_QUANTITY = {
     "broadcast_to",
     "choose",
 }
-# Functions that compute, wherever they come from: the package's own and methods of arrays.
-COMPUTING = {"project", "project_back", "sum_outer", "sum", "ones_like"}
+# Functions that compute, wherever they come from: NumPy's, the package's own and methods of arrays.
+COMPUTING = {"add", "subtract", "multiply", "divide", "dot", "matmul", "einsum", "sum", "ones_like"}
+COMPUTING |= {"project", "project_back", "sum_outer", "sum_steps"}
 COMPUTING |= {"gaussian_kl", "_gaussian", "_gaussian_back", "_nll", "_nll_back"}
 COMPUTING |= {"forward", "backward"}  # of the networks and the layer inside a model
 # A cell's functions, which can be chosen, and their slopes.
-COMPUTING |= {"f", "sigma", "phi", "psi", "sigma_slope", "phi_slope", "psi_slope"}
+COMPUTING |= {"f", "sigma", "phi", "psi", "sigma_slope", "phi_slope", "psi_slope", "slope_of"}
+
+
+STATEMENTS = ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return | ast.Expr
 
 
 def unlabelled(code: str, activations: set[str]) -> list[tuple[int, str]]:
@@ -75,8 +79,9 @@ def unlabelled(code: str, activations: set[str]) -> list[tuple[int, str]]:
 
     Only a class that has both methods is a cell, whose second one is ``_backward``, or a model,
     whose second one is ``elbo_backward``. A line computes if it does arithmetic on arrays or
-    calls a function that does; arithmetic inside an index, and about the size of new memory, is not
-    meant, and neither is a line that only gives a name to a part of something.
+    calls a function that does, which ``np.add(a, b, out=c)`` is even where nothing is assigned;
+    arithmetic inside an index, and about the size of new memory, is not meant, and neither is a
+    line that only gives a name to a part of something.
     """
     lines = code.splitlines()
     labelled = {number for number, _ in comment_labels(code)}
@@ -88,7 +93,7 @@ def unlabelled(code: str, activations: set[str]) -> list[tuple[int, str]]:
             continue
         for name in ("step", *backward):
             for node in ast.walk(methods[name]):
-                if not isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return):
+                if not isinstance(node, STATEMENTS):
                     continue
                 computes = isinstance(node, ast.AugAssign) or _computes(node.value, activations)
                 if computes and labelled.isdisjoint(range(node.lineno, node.end_lineno + 1)):
@@ -104,9 +109,9 @@ def _computes(node: ast.AST | None, activations: set[str]) -> bool:
             return True
         case ast.Subscript(value=value):  # not the index
             return _computes(value, activations)
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), keywords=keywords):
             if name in NO_QUANTITY:
                 return False
-            if name in COMPUTING | activations:
+            if name in COMPUTING | activations or any(k.arg == "out" for k in keywords):
                 return True
     return any(_computes(child, activations) for child in ast.iter_child_nodes(node))

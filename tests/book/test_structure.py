@@ -91,6 +91,15 @@ def test_the_rule_sees_both_passes_of_every_cell(name):
     assert len(unlabelled(bare, activations())) >= 10
 
 
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru", "sru"])
+def test_the_rule_sees_what_is_written_into_a_buffer(name):
+    """Without its labels, every line of the backward pass with an ``out=`` is found."""
+    bare = LABEL.sub("", (PACKAGE / f"{name}.py").read_text("utf8"))
+    lines = bare.partition("def _backward(")[2].splitlines()
+    written = {line.strip() for line in lines if "out=" in line}
+    assert written and written <= {line for _, line in unlabelled(bare, activations())}
+
+
 CELL = """
 class Cell:
     def step(self, params, x_t, state):
@@ -116,6 +125,10 @@ class Cell:
         ("h = np.split(b + c, 2)[0]", "dW = sum_outer(da, x)",
          ["h = np.split(b + c, 2)[0]", "dW = sum_outer(da, x)"]),
         ("h = a", "da[t] = -dh", ["da[t] = -dh"]),
+        ("h = np.add(a, b)", "np.multiply(dh, s_t, out=da_t)",
+         ["h = np.add(a, b)", "np.multiply(dh, s_t, out=da_t)"]),
+        ("tanh(a, h)", "np.cos(dh, out=da_t)", ["tanh(a, h)", "np.cos(dh, out=da_t)"]),
+        ("self._check(x_t)", "np.dot(dh, U, out=dh)  # (eq-a)", []),
     ],
 )  # fmt: skip
 def test_the_rule_sees_a_missing_label(step, backward, lines):
