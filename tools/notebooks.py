@@ -25,7 +25,7 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_METADATA = {"tags", "mystnb"}
 IMAGES = {"image/svg+xml", "image/png", "image/jpeg"}
 # Characters in one output: a page of text, and a figure of a few thousand points.
-MAX_TEXT, MAX_IMAGE = 20_000, 400_000
+MAX_TEXT, MAX_IMAGE = 25_000, 400_000
 UNSTABLE = re.compile(r"0x[0-9a-f]{6,}|/(home|tmp|root|Users)/|[A-Z]:\\Users\\")
 ENVIRONMENT = re.compile(
     r"^\s*\\begin\{(align|equation|gather|multline|eqnarray|alignat)\*?\}", re.M

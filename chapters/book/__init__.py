@@ -24,7 +24,7 @@ word_list("da")
     The words of a language, the most frequent first.
 adding(rng, steps, batch_size), copying, temporal_order, embedded_reber, counting
     The long-lag tasks of the literature; module book.tasks has the scores of the forgetful.
-planted(LSTM, "dc = dc_next + ", "dc = "), show_edit(...)
+planted(LSTM, "np.add(dc_next, v,", "np.add(0.0, v,"), show_edit(...)
     A layer whose backward is the package's own with a mistake in one line, and that line.
 
 The drawing functions return a Matplotlib figure: let it be the last value of a code cell.

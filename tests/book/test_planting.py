@@ -9,7 +9,7 @@ from book.planting import planted, show_edit
 from rnn_ref import GRU, LSTM, ElmanRNN, gradient_errors, relative_error
 from rnn_ref.torch_module import TorchLayer
 
-CARRY = "d_output[t] + dh_next"
+CARRY, NO_CARRY = "np.add(dout_t, dh_next, out=dh)", "np.copyto(dh, dout_t)"
 
 
 def gradients(layer, seed=0):
@@ -23,7 +23,7 @@ def gradients(layer, seed=0):
 @pytest.mark.parametrize("layer_type", [ElmanRNN, LSTM, GRU])
 def test_backward_changes_and_forward_does_not(layer_type):
     before = layer_type._backward
-    wrong = planted(layer_type, CARRY, "d_output[t]")
+    wrong = planted(layer_type, CARRY, NO_CARRY)
     assert issubclass(wrong, layer_type) and layer_type._backward is before
     (output, right), (same, other) = gradients(layer_type(3, 4)), gradients(wrong(3, 4))
     np.testing.assert_array_equal(output, same)
@@ -46,7 +46,7 @@ def test_the_wrong_line_may_name_a_nonlinearity():
 
 
 def test_a_cache_of_the_right_layer_is_refused():
-    right, wrong = ElmanRNN(3, 4), planted(ElmanRNN, CARRY, "d_output[t]")(3, 4)
+    right, wrong = ElmanRNN(3, 4), planted(ElmanRNN, CARRY, NO_CARRY)(3, 4)
     params = right.init_params(np.random.default_rng(0))
     output, _, cache = right.forward(params, np.ones((4, 2, 3)))
     with pytest.raises(ValueError, match="cache: expected one made by PlantedElmanRNN"):
@@ -54,7 +54,7 @@ def test_a_cache_of_the_right_layer_is_refused():
 
 
 def test_choices_and_torch_are_kept():
-    wrong = planted(LSTM, " + p_o * da_o[t]", "")
+    wrong = planted(LSTM, "h_by_c += p_o * h_by_ao", "pass")
     layer = wrong(3, 4, peephole=True)
     assert vars(layer) == vars(LSTM(3, 4, peephole=True))
     TorchLayer(layer, layer.init_params(np.random.default_rng(0)))
@@ -67,7 +67,7 @@ def test_choices_and_torch_are_kept():
         ("dh", "dc", r"got \d+ of 'dh'"),
         ("", "dh", "got 0 of ''"),
         (CARRY, CARRY, "another text"),
-        (CARRY, "d_output[t]\n", "one line"),
+        (CARRY, NO_CARRY + "\n", "one line"),
     ],
 )
 def test_what_is_not_one_edit_is_refused(right, wrong, message):
@@ -77,18 +77,18 @@ def test_what_is_not_one_edit_is_refused(right, wrong, message):
 
 def test_one_mistake_at_a_time():
     with pytest.raises(ValueError, match="layer_type: expected a layer's own, got PlantedLSTM"):
-        planted(planted(LSTM, CARRY, "d_output[t]"), "da[t] @ U", "0 * da[t] @ U")
+        planted(planted(LSTM, CARRY, NO_CARRY), "dot(row_t, U,", "dot(row_t, 0 * U,")
 
 
 def test_the_edit_is_shown(monkeypatch):
     shown = []
     monkeypatch.setattr("book.planting.display", lambda data, raw: shown.append(data))
-    one, two = planted(LSTM, CARRY, "d_output[t]"), planted(GRU, "(h_prev - n)", "(n - h_prev)")
-    before = "dh = d_output[t] + dh_next  # (eq-lstm-dh)"
-    assert one.edit == (before, "dh = d_output[t]  # (eq-lstm-dh)")
+    one, two = planted(LSTM, CARRY, NO_CARRY), planted(GRU, "(h_p - n)", "(n - h_p)")
+    before = f"{CARRY}  # (eq-lstm-dh)"
+    assert one.edit == (before, f"{NO_CARRY}  # (eq-lstm-dh)")
     assert before in inspect.getsource(LSTM._backward)
     show_edit(one, two)
     (data,) = shown
-    assert data["text/plain"].startswith(f"- {before}\n+ dh = d_output[t]  # (eq-lstm-dh)\n\n- ")
+    assert data["text/plain"].startswith(f"- {before}\n+ {NO_CARRY}  # (eq-lstm-dh)\n\n- ")
     assert "rnn_ref/lstm.py: LSTM._backward, rnn_ref/gru.py: GRU._backward" in data["text/html"]
     assert '<span class="c1"># (eq-lstm-dh)</span>' in data["text/html"]
