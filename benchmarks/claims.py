@@ -10,61 +10,35 @@ thread, turn by turn, so that whatever else the machine does meets them alike. W
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable
-from datetime import date
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when NumPy loads its BLAS
-
-import numpy as np
 import torch
 from torch import nn
 
-import rnn_ref
-from benchmarks.classification import ROOT, processor
+from benchmarks.contestants import draw, of_layer, of_module
+from benchmarks.store import RESULTS, write
+from benchmarks.timing import Step, heading, in_order, interleaved, progress, threads
 from rnn_ref import GRU, LSTM, SRU, ElmanRNN
+from rnn_ref.tree import flat
 
-RESULT = ROOT / "benchmarks" / "results" / "claims.json"
+RESULT = RESULTS / "claims.json"
 ROUNDS = 21
 SHAPES = [(50, 16, 64), (100, 32, 128), (1000, 8, 64)]  # T, N and D = H
 LENGTHS = [16, 64, 256, 1024]  # T of the comparison with attention, at N = 4
 WIDTH, NARROW, HEADS = 64, 52, 4  # at width 52 attention has the parameters of the LSTM at 64
 
-Step = Callable[[], Any]
-
 
 def reference_step(layer: Any, shape: tuple[int, int], dtype: str) -> tuple[Step, int]:
     """A training step of a layer of rnn_ref, and its number of parameters."""
-    rng = np.random.default_rng(0)
-    params = layer.init_params(rng, dtype)
-    x = rng.standard_normal((*shape, layer.input_size)).astype(dtype)
-    d_output = rng.standard_normal((*shape, layer.hidden_size)).astype(dtype)
-
-    def step() -> None:
-        _, _, cache = layer.forward(params, x)
-        layer.backward(params, cache, d_output)
-
-    return step, sum(p.size for p in params if p is not None)
+    given = draw(layer, *shape, dtype)
+    return of_layer(given, training=True), sum(p.size for p in flat(given.params))
 
 
 def torch_step(module: nn.Module, shape: tuple[int, int, int], dtype: str) -> tuple[Step, int]:
     """The same of a module of torch.nn that keeps the shape of its input."""
     module.to(getattr(torch, dtype))
-    x, d_output = torch.randn(2, *shape, dtype=getattr(torch, dtype))
-    x.requires_grad_()
-
-    def step() -> None:
-        module.zero_grad(set_to_none=True)
-        x.grad = None
-        output = module(x)
-        output = output[0] if isinstance(output, tuple) else output
-        output.backward(d_output)
-
+    x, d_output = torch.randn(2, *shape, dtype=getattr(torch, dtype)).numpy()
+    step = of_module(module, x, d_output, training=True)
     return step, sum(p.numel() for p in module.parameters())
 
 
@@ -111,36 +85,16 @@ def attention() -> list[tuple[dict[str, Any], Step]]:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
     torch.manual_seed(0)
-    tables = {"cells": cells(), "attention": attention()}
-    cases = [c for table in tables.values() for c in table]
-    seconds: list[list[float]] = [[] for _ in cases]
-    for turn in range(ROUNDS + 1):  # the first is not counted: it pays for what is done once
-        for (_, step), taken in zip(cases, seconds, strict=True):
-            start = time.perf_counter()
-            step()
-            if turn:
-                taken.append(time.perf_counter() - start)
-        print(f"round {turn} of {ROUNDS}", flush=True)
+    with threads(1):
+        tables = {"cells": cells(), "attention": attention()}
+        cases = [c for table in tables.values() for c in table]
+        seconds = interleaved([step for _, step in cases], progress(range(ROUNDS), "rounds"))
     for (case, _), taken in zip(cases, seconds, strict=True):
-        for name, of in (("median", statistics.median), ("least", min), ("most", max)):
-            case[name] = round(1000 * of(taken), 3)
-    result = {
-        "machine": f"{processor()}, {os.cpu_count()} logical processors, one thread used",
-        "versions": {
-            "Python": platform.python_version(),
-            "NumPy": np.__version__,
-            "PyTorch": torch.__version__,
-            "rnn_ref": rnn_ref.__version__,
-        },
-        "date": date.today().isoformat(),
-        "rounds": ROUNDS,
-        "unit": "milliseconds",
-    }
+        case |= in_order(taken, factor=1000)
+    result = heading(rounds=ROUNDS, unit="milliseconds")
     result |= {name: [case for case, _ in table] for name, table in tables.items()}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write(RESULT, result)
     for case, _ in cases:
         print(*case.values())
 

@@ -8,28 +8,20 @@ meets them alike. Writes ``benchmarks/results/classification.json``, which the c
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import statistics
 import sys
-import time
-from datetime import date
-from pathlib import Path
+from functools import partial
 from typing import Any
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when NumPy loads its BLAS
 
 import numpy as np
 import torch
 from torch import nn
 
-import rnn_ref
+from benchmarks.store import RESULTS, ROOT, write
+from benchmarks.timing import heading, in_order, interleaved, progress, threads
 from rnn_ref import GRU, SRU
 from rnn_ref.torch_module import TorchLayer
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "classification.json"
+RESULT = RESULTS / "classification.json"
 WORDS, BATCH, SIZE, ROUNDS = 5000, 64, 128, 5
 LETTERS = "abcdefghijklmnopqrstuvwxyzæøå"
 
@@ -81,29 +73,18 @@ def training_batches(pad_to: int | None) -> list[tuple[torch.Tensor, torch.Tenso
     return batches
 
 
-def epoch(model: Classifier, adam: torch.optim.Optimizer, batches: Any) -> float:
-    """One pass over all batches; the seconds it took."""
+def epoch(model: Classifier, adam: torch.optim.Optimizer, batches: Any) -> None:
+    """One pass over all batches."""
     dtype = model.readout.weight.dtype
-    start = time.perf_counter()
     for codes, lengths, labels in batches:
         logits = model(codes, lengths)
         loss = nn.functional.binary_cross_entropy_with_logits(logits, labels.to(dtype))
         adam.zero_grad()
         loss.backward()
         adam.step()
-    return time.perf_counter() - start
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:
-    torch.set_num_threads(1)
     batches = {"longest": training_batches(None), "50": training_batches(50)}
     cases = [
         {"cell": cell.__name__, "dtype": dtype, "padded_to": padded_to}
@@ -112,34 +93,23 @@ def main() -> None:
     ]
     models = [Classifier({"GRU": GRU, "SRU": SRU}[c["cell"]], c["dtype"]) for c in cases]
     adams = [torch.optim.Adam(m.parameters(), lr=1e-3, fused=True) for m in models]
-    seconds: list[list[float]] = [[] for _ in cases]
-    for turn in range(ROUNDS + 1):  # the first is not counted: it pays for what is done once
-        for k, case in enumerate(cases):
-            taken = epoch(models[k], adams[k], batches[case["padded_to"]])
-            if turn:
-                seconds[k].append(taken)
-        print(f"round {turn} of {ROUNDS}", flush=True)
-    for case, model, times in zip(cases, models, seconds, strict=True):
+    epochs = [
+        partial(epoch, model, adam, batches[case["padded_to"]])
+        for case, model, adam in zip(cases, models, adams, strict=True)
+    ]
+    with threads(1):
+        seconds = interleaved(epochs, progress(range(ROUNDS), "rounds"))
+    for case, model, taken in zip(cases, models, seconds, strict=True):
         case["parameters"] = sum(p.numel() for p in model.parameters())
-        for name, of in (("median", statistics.median), ("least", min), ("most", max)):
-            case[name] = round(of(times), 3)
-    result = {
-        "machine": f"{processor()}, {os.cpu_count()} logical processors, one thread used",
-        "versions": {
-            "Python": platform.python_version(),
-            "NumPy": np.__version__,
-            "PyTorch": torch.__version__,
-            "rnn_ref": rnn_ref.__version__,
-        },
-        "date": date.today().isoformat(),
-        "words": WORDS,
-        "letters": int(sum(lengths.sum() for _, lengths, _ in batches["longest"])),
-        "batches": len(batches["longest"]),
-        "rounds": ROUNDS,
-        "cases": cases,
-    }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        case |= in_order(taken)
+    result = heading(
+        words=WORDS,
+        letters=int(sum(lengths.sum() for _, lengths, _ in batches["longest"])),
+        batches=len(batches["longest"]),
+        rounds=ROUNDS,
+        cases=cases,
+    )
+    write(RESULT, result)
     for case in cases:
         print("{cell} {dtype} padded to {padded_to}: {median} s".format(**case))
 
