@@ -30,12 +30,13 @@ PACKAGE := $(call files_in,rnn_ref)
 NOTEBOOKS := $(call files_in,chapters)
 BOOK := $(SETUP) $(PACKAGE) $(NOTEBOOKS) _config.yml _toc.yml references.bib tools/check_html.py \
 	$(call files_in,_ext _static reference)
-CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext benchmarks tests tools)
+CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext benchmarks tests tools) \
+	$(wildcard .github/workflows/*.yml)
 SRU := $(SETUP) $(PACKAGE) tests/conftest.py tests/contract.py $(call files_in,tests/interop)
 ERRATA := $(SETUP) $(PACKAGE) chapters/errata.yml $(call files_in,chapters/book chapters/proofs tests/errata)
-ALL := $(sort $(BOOK) $(CODE) README.md nbval.cfg Makefile .ci/run)
+ALL := $(sort $(BOOK) $(CODE) $(wildcard *.md LICENSE*) CITATION.cff nbval.cfg Makefile .ci/run)
 
-.PHONY: help book test lint types unit sru tensorflow notebooks serve lab browser clean distclean FORCE
+.PHONY: help book test lint types unit sru tensorflow bench notebooks serve lab browser clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -45,11 +46,12 @@ help:
 	@echo 'make serve       show the book on http://127.0.0.1:$(PORT)/ (PORT=8000)'
 	@echo 'make lab         open the chapters in JupyterLab'
 	@echo 'make browser     open every page in Chromium, check it, leave pictures in _build/pictures'
-	@echo 'make lint        ruff: rules and format'
+	@echo 'make lint        ruff: rules and format; zizmor: the workflows'
 	@echo 'make types       mypy --strict on rnn_ref'
 	@echo 'make unit        the tests of rnn_ref alone, without the chapters and the book'
 	@echo 'make sru         compare SRU with the package of its authors (compiles C++, once)'
 	@echo 'make tensorflow  the checks of the sources that need TensorFlow (installs it: 1.3 GB)'
+	@echo 'make bench       measure the speed beside PyTorch and store it: ten minutes (BENCH=--quick: seconds)'
 	@echo 'make notebooks   execute the chapters in place (CHAPTERS=chapters/gru.ipynb for one)'
 	@echo 'make clean       remove what was built; make distclean: .venv as well'
 
@@ -80,6 +82,10 @@ without_compiler := LEFT OUT, no C++ compiler found: the comparison with the pac
 
 # TENSORFLOW=required makes it part of make test, as continuous integration wants it.
 tensorflow: .make/tensorflow
+
+# The benchmark sets its numbers of threads itself.
+bench: $(VENV)/.bench
+	@$(PY) -m benchmarks $(BENCH)
 
 notebooks: $(VENV)/.test
 	$(step) 'executing the chapters'
@@ -134,8 +140,8 @@ $(VENV)/.book: $(VENV)/.made-in $(SETUP)
 	$(call install,book)
 	@touch $@
 $(VENV)/.test: $(VENV)/.made-in $(SETUP)
-	$(call install,book$(comma)test$(comma)torch$(comma)keras$(comma)onnx)
-	@touch $(VENV)/.book $@
+	$(call install,book$(comma)test$(comma)torch$(comma)keras$(comma)onnx$(comma)bench)
+	@touch $(VENV)/.book $(VENV)/.bench $@
 # Importing the package sru compiles it. A lock is left where that was interrupted, and the next
 # import would wait for it to go.
 $(VENV)/.sru: $(VENV)/.test
@@ -156,6 +162,9 @@ TF := 2.21.0
 $(VENV)/.lab: $(VENV)/.made-in $(SETUP)
 	$(call install,book$(comma)torch$(comma)keras$(comma)onnx$(comma)lab)
 	@touch $(VENV)/.book $@
+$(VENV)/.bench: $(VENV)/.made-in $(SETUP)
+	$(call install,torch$(comma)onnx$(comma)bench)
+	@touch $@
 $(VENV)/.browser: $(VENV)/.made-in $(SETUP)
 	$(call install,browser)
 	@touch $@
@@ -178,9 +187,10 @@ endef
 	@mkdir -p .make; printf '%s\n' $(sort $($*)) | cmp -s - $@ || printf '%s\n' $(sort $($*)) > $@
 
 .make/lint: .make/CODE.list $(CODE) $(VENV)/.test
-	$(step) 'ruff'
+	$(step) 'ruff, and zizmor for the workflows'
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
+	@$(VENV)/bin/zizmor --offline --quiet --persona=auditor .github/workflows
 	@touch $@
 
 .make/types: .make/PACKAGE.list $(PACKAGE) $(VENV)/.test

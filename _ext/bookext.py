@@ -11,6 +11,7 @@
   Sphinx never looks at the TeX, and a reader would see the error only on the page.
 * ``rnn_ref.GRU`` in a reference is found where it is defined, ``rnn_ref.gru.GRU``.
 * The API page leaves out what says nothing: "Alias for field number 0" of a NamedTuple.
+* What needs the repository's address follows from ``repository`` in _config.yml, or is left out.
 * The test vectors are written into ``_static/vectors``, and once more as one archive.
 """
 
@@ -30,7 +31,9 @@ from docutils import nodes
 from docutils.nodes import make_id
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.errors import ConfigError
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
@@ -106,6 +109,32 @@ def share_handlers(app: Sphinx) -> None:
     table = app.registry.translation_handlers
     if "singlehtml" in table:
         table["singlehtml"] = {**table.get("html", {}), **table["singlehtml"]}
+
+
+# The repository
+
+
+def name_repository(app: Sphinx, config: Config) -> None:
+    """Buttons to the source of a page, and the canonical address of each page.
+
+    The buttons of Jupyter Book's own key ``repository`` do not appear: what _config.yml says in
+    ``html_theme_options`` replaces them.
+    """
+    if not config.repository:
+        return
+    host, owner, name = config.repository.removeprefix("https://").split("/")
+    if host != "github.com":
+        raise ConfigError(
+            f"repository: expected https://github.com/OWNER/NAME, got {config.repository}"
+        )
+    config.html_theme_options |= {
+        "repository_url": config.repository,
+        "repository_branch": "main",
+        "use_repository_button": True,
+        "use_edit_page_button": True,
+        "use_issues_button": True,
+    }
+    config.html_baseurl = config.html_baseurl or f"https://{owner.lower()}.github.io/{name}/"
 
 
 # Equations in code
@@ -214,6 +243,8 @@ def skip_field(
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_config_value("repository", "", "html", str)
+    app.connect("config-inited", name_repository)
     app.connect("builder-inited", share_handlers)
     app.connect("doctree-read", check_math)
     app.connect("autodoc-skip-member", skip_field)

@@ -40,7 +40,8 @@ class Page(HTMLParser):
         self.ids |= {values[key] for key in ("id", "name") if key in values}
         for key in ("href", "src", "data"):
             if key in values and (key != "data" or tag == "object"):
-                (self.loads if (tag, key) in LOADS else self.links).append(values[key])
+                loads = (tag, key) in LOADS and values.get("rel") != "canonical"
+                (self.loads if loads else self.links).append(values[key])
         self.loads += CSS_LOAD.findall(values.get("style", ""))
         if tag == "img" and "alt" not in values:
             self.no_alt.append(values.get("src", "?"))
