@@ -313,7 +313,6 @@ def test_only_some_cells_and_nothing_written(monkeypatch, capsys):
         bench.main(["--only", "no such cell"])
 
 
-@pytest.mark.skipif(not store.SPEED.exists(), reason="nothing is stored")
 def test_the_stored_result_fits_the_targets():
     """``python -m benchmarks.report`` renews what follows from the times."""
     result = json.loads(store.SPEED.read_text("utf8"))
