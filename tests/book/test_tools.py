@@ -2,7 +2,8 @@
 
 import copy
 
-import bookext
+import equations
+import mathjax
 import nbformat
 import notebooks as tool
 import pytest
@@ -127,7 +128,7 @@ def test_run_leaves_a_failing_notebook_alone(tmp_path):
     ],
 )
 def test_tex_problems(tex, problem):
-    found = list(bookext.tex_problems(tex, {"mymacro"}))
+    found = list(mathjax.tex_problems(tex, {"mymacro"}))
     assert [problem in line for line in found] == ([] if problem is None else [True])
 
 
@@ -162,7 +163,7 @@ class App:
 
 def linked(comment):
     context = {"body": f'<span class="n">h</span>  <span class="c1">{comment}</span>'}
-    bookext.link_equations(App(), "chapters/gru", "page.html", context, None)
+    equations.link_equations(App(), "chapters/gru", "page.html", context, None)
     return context["body"]
 
 
@@ -174,6 +175,6 @@ def test_every_label_of_a_comment_becomes_a_link():
 
 def test_an_unknown_label_is_a_warning(monkeypatch):
     said = []
-    monkeypatch.setattr(bookext.logger, "warning", lambda text, *args: said.append(text % args))
+    monkeypatch.setattr(equations.logger, "warning", lambda text, *args: said.append(text % args))
     assert "(eq-nowhere)" in linked("# (eq-a) (eq-nowhere)")
     assert said == ["chapters/gru: code names an unknown equation: eq-nowhere"]
