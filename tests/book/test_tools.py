@@ -1,6 +1,7 @@
 """The tools find what they are there to find: one notebook, one formula, for each problem."""
 
 import copy
+import re
 
 import equations
 import mathjax
@@ -158,23 +159,70 @@ class App:
 
         @staticmethod
         def get_relative_uri(page, target):
-            return f"../{target}.html"
+            return "" if page == target else f"../{target}.html"
 
 
-def linked(comment):
-    context = {"body": f'<span class="n">h</span>  <span class="c1">{comment}</span>'}
-    equations.link_equations(App(), "chapters/gru", "page.html", context, None)
+def linked(body, page="chapters/gru"):
+    context = {"body": body}
+    equations.link_equations(App(), page, "page.html", context, None)
     return context["body"]
 
 
+def comment(text):
+    return f'<span class="n">h</span>  <span class="c1">{text}</span>'
+
+
 def test_every_label_of_a_comment_becomes_a_link():
-    body = linked("# (eq-a) (eq-b), see there")
+    body = linked(comment("# (eq-a) (eq-b), see there"), page="_modules/rnn_ref/gru")
     assert '>5.1</a>) (<a class="eq-in-code" href="../chapters/gru.html#equation-eq-b">5.2' in body
-    assert body.endswith(", see there</span>")
+    assert body.endswith(", see there</span>") and "eq-line" not in body
+
+
+def numbered(label, number):
+    return (
+        f'<div class="math" id="equation-{label}">\n<span class="eqno">({number})'
+        f'<a class="headerlink" href="#equation-{label}">#</a></span>\\[h\\]</div>'
+    )
+
+
+def defined(name):
+    return f'<span class="k">def</span> <span class="nf">{name}</span>'
+
+
+def test_an_equation_leads_back_to_its_lines_by_function():
+    a, both = f"    {comment('# (eq-a)')}", f"    {comment('# (eq-a), (eq-b)')}"
+    code = ["<pre>" + defined("step"), a, defined("_backward"), both, a, comment("# (eq-b)")]
+    body = linked("\n".join([numbered("eq-a", "5.1"), numbered("eq-b", "5.2"), *code, "</pre>"]))
+    back = re.findall(r'<a href="#([^"]*)" title="([^"]*)" aria-label="\2">([^<]*)</a>', body)
+    assert back == [
+        ("code-eq-a-1", "Equation (5.1) in step", "step"),
+        ("code-eq-a-2", "Equation (5.1) in _backward", "_backward"),
+        ("code-eq-a-3", "Equation (5.1) in _backward, line 2", "2"),
+        ("code-eq-b-1", "Equation (5.2) in _backward", "_backward"),
+        ("code-eq-b-2", "Equation (5.2) in code", "code"),
+    ]
+    anchors = [re.findall(r'class="eq-line" id="code-([^"]*)"', line) for line in body.split("\n")]
+    assert anchors[4:10] == [[], ["eq-a-1"], [], ["eq-a-2", "eq-b-1"], ["eq-a-3"], ["eq-b-2"]]
+
+
+def test_a_listing_does_not_take_the_name_of_the_one_before():
+    code = [f"<pre>{defined('step')}</pre>", f"<pre>  {comment('# (eq-a)')}</pre>"]
+    assert ">code</a>" in linked("\n".join([numbered("eq-a", "5.1"), *code]))
+
+
+def test_one_page_of_everything_has_addresses_of_its_own(monkeypatch):
+    monkeypatch.setattr(App.builder, "name", "singlehtml")
+    monkeypatch.setitem(
+        App.env.toc_fignumbers,
+        "chapters/intro",
+        {"chapters/gru/displaymath": {"equation-eq-a": (5, 1)}},
+    )
+    body = linked(numbered("eq-a", "5.1") + "\n" + comment("# (eq-a)"), page="chapters/intro")
+    assert 'href="#equation-eq-a">5.1</a>)' in body and "eq-line" not in body
 
 
 def test_an_unknown_label_is_a_warning(monkeypatch):
     said = []
     monkeypatch.setattr(equations.logger, "warning", lambda text, *args: said.append(text % args))
-    assert "(eq-nowhere)" in linked("# (eq-a) (eq-nowhere)")
+    assert "(eq-nowhere)" in linked(comment("# (eq-a) (eq-nowhere)"))
     assert said == ["chapters/gru: code names an unknown equation: eq-nowhere"]
