@@ -29,7 +29,7 @@ SETUP := pyproject.toml constraints.txt
 PACKAGE := $(call files_in,rnn_ref)
 NOTEBOOKS := $(call files_in,chapters)
 BOOK := $(SETUP) $(PACKAGE) $(NOTEBOOKS) _config.yml _toc.yml references.bib tools/check_html.py \
-	$(call files_in,_ext _static reference)
+	$(call files_in,_ext _static _templates reference)
 CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext benchmarks tests tools) \
 	$(wildcard .github/workflows/*.yml)
 SRU := $(SETUP) $(PACKAGE) tests/conftest.py tests/contract.py $(call files_in,tests/interop)
