@@ -22,6 +22,8 @@ def sigmoid(a: Array, out: Array | None = None) -> Array:
     The second form cannot overflow. Its error is below one unit in the last place of 1, which is
     what matters for a gate: gates multiply and add, so a gate of 1e-30 and a gate of 0 do the same.
 
+    Chapter ``fast``, :eq:`eq-fast-tanh`.
+
     Parameters
     ----------
     a
@@ -33,6 +35,13 @@ def sigmoid(a: Array, out: Array | None = None) -> Array:
     -------
     Array
         Shape and dtype of ``a``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import sigmoid
+    >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
+    array([0. , 0.5, 1. ])
     """
     out = np.empty_like(a) if out is None else out
     np.multiply(a, 0.5, out=out)
@@ -45,6 +54,8 @@ def sigmoid(a: Array, out: Array | None = None) -> Array:
 def tanh(a: Array, out: Array | None = None) -> Array:
     r"""Hyperbolic tangent :math:`(e^a-e^{-a})/(e^a+e^{-a})`; NumPy's own, which cannot overflow.
 
+    In a cell: :eq:`eq-elman-state` of chapter ``elman``.
+
     Parameters
     ----------
     a
@@ -56,6 +67,13 @@ def tanh(a: Array, out: Array | None = None) -> Array:
     -------
     Array
         Shape and dtype of ``a``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import tanh
+    >>> tanh(np.array([-1e4, 0.0, 1e4]))
+    array([-1.,  0.,  1.])
     """
     return np.tanh(a, out=out)
 
@@ -63,6 +81,8 @@ def tanh(a: Array, out: Array | None = None) -> Array:
 def relu(a: Array, out: Array | None = None) -> Array:
     r"""Rectifier :math:`\max(0, a)`.
 
+    In a cell: :eq:`eq-elman-state` of chapter ``elman``.
+
     Parameters
     ----------
     a
@@ -74,6 +94,13 @@ def relu(a: Array, out: Array | None = None) -> Array:
     -------
     Array
         Shape and dtype of ``a``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import relu
+    >>> relu(np.array([-2.0, 0.0, 3.0]))
+    array([0., 0., 3.])
     """
     return np.maximum(a, 0.0, out=out)
 
@@ -82,6 +109,8 @@ def softplus(a: Array) -> Array:
     r"""Smooth rectifier :math:`\log(1+e^a) = \max(0, a) + \log(1+e^{-|a|})`.
 
     The second form cannot overflow, and keeps the tail :math:`e^a` of very negative a.
+
+    In a model: :eq:`eq-vrnn-sigma` of chapter ``vrnn``.
 
     Parameters
     ----------
@@ -92,6 +121,13 @@ def softplus(a: Array) -> Array:
     -------
     Array
         Shape and dtype of ``a``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import softplus
+    >>> softplus(np.array([-1e4, 0.0, 1e4])).round(6)
+    array([0.00000e+00, 6.93147e-01, 1.00000e+04])
     """
     return np.maximum(a, 0.0) + np.log1p(np.exp(-np.abs(a)))
 
@@ -101,22 +137,62 @@ def softplus(a: Array) -> Array:
 
 
 def sigmoid_slope(s: Array) -> Array:
-    r"""Derivative of the logistic function from its value ``s = sigmoid(a)``: :math:`s(1-s)`."""
+    r"""Derivative of the logistic function from its value ``s = sigmoid(a)``: :math:`s(1-s)`.
+
+    In a gradient: :eq:`eq-gru-da-z` of chapter ``gru``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import sigmoid_slope
+    >>> sigmoid_slope(np.array([0.0, 0.5, 1.0]))
+    array([0.  , 0.25, 0.  ])
+    """
     return s * (1.0 - s)
 
 
 def tanh_slope(y: Array) -> Array:
-    r"""Derivative of tanh from its value ``y = tanh(a)``: :math:`1-y^2`."""
+    r"""Derivative of tanh from its value ``y = tanh(a)``: :math:`1-y^2`.
+
+    In a gradient: :eq:`eq-elman-slope` of chapter ``elman``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import tanh_slope
+    >>> tanh_slope(np.array([-1.0, 0.0, 1.0]))
+    array([0., 1., 0.])
+    """
     return 1.0 - y * y
 
 
 def relu_slope(y: Array) -> Array:
-    """Derivative of the rectifier from its value: 1 where ``y > 0``, else 0 (as in PyTorch)."""
+    """Derivative of the rectifier from its value: 1 where ``y > 0``, else 0 (as in PyTorch).
+
+    In a gradient: :eq:`eq-elman-slope` of chapter ``elman``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import relu_slope
+    >>> relu_slope(np.array([0.0, 3.0]))
+    array([0., 1.])
+    """
     return (y > 0.0).astype(y.dtype)
 
 
 def softplus_slope(y: Array) -> Array:
-    r"""Derivative of softplus from its value: :math:`\sigma(a) = 1-e^{-y}`."""
+    r"""Derivative of softplus from its value: :math:`\sigma(a) = 1-e^{-y}`.
+
+    In a gradient: :eq:`eq-vrnn-ds` of chapter ``vrnn``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import softplus_slope
+    >>> softplus_slope(np.log([1.0, 2.0]))
+    array([0. , 0.5])
+    """
     return -np.expm1(-y)
 
 
@@ -218,6 +294,8 @@ _KINDS = {
 class Activation:
     """A nonlinearity with its parameters, to choose in a cell; the name alone takes the defaults.
 
+    ONNX's names, formulas and defaults; chapter ``rosetta`` asks which of them each framework has.
+
     =================  =================================  ==========================
     name               f(a)                               defaults
     =================  =================================  ==========================
@@ -246,6 +324,13 @@ class Activation:
     ------
     TypeError, ValueError
         The name is unknown, or a parameter is not one of the function's or not as above.
+
+    Examples
+    --------
+    >>> from rnn_ref import GRU, Activation
+    >>> layer = GRU(3, 5, activations=(Activation("hard_sigmoid", alpha=0.25), "tanh"))
+    >>> layer.activations[0]
+    Activation(name='hard_sigmoid', alpha=0.25, beta=0.5)
     """
 
     name: str
@@ -273,6 +358,8 @@ class Activation:
 def choose(choice: str | Activation, clip: float | None = None) -> tuple[Function, Slope]:
     """The function of a choice, and its derivative from the value.
 
+    A slope reads the value, as the cache holds it; see :eq:`eq-elman-slope` of chapter ``elman``.
+
     Parameters
     ----------
     choice
@@ -286,6 +373,15 @@ def choose(choice: str | Activation, clip: float | None = None) -> tuple[Functio
         ``f(a, out=None)``.
     slope : callable
         ``slope(f(a))``, 0 where the argument was cut off.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import choose
+    >>> f, slope = choose("tanh", clip=1.0)
+    >>> value = f(np.array([0.0, 5.0]))  # tanh(0) and tanh(1)
+    >>> value.round(4), slope(value)
+    (array([0.    , 0.7616]), array([1., 0.]))
     """
     choice = Activation(choice) if isinstance(choice, str) else choice
     kind = _KINDS[choice.name]
@@ -303,6 +399,8 @@ def squash_blocks(
     :math:`s = \tfrac12` and with :math:`s = 1`. So one tanh serves all blocks that have one of the
     two. The inner s is a power of 2: it goes into the weights and biases that make a, once, and
     changes no rounding.
+
+    Chapter ``fast``, :eq:`eq-fast-tanh`.
 
     Parameters
     ----------
@@ -322,6 +420,17 @@ def squash_blocks(
     squash : callable
         ``squash(a, out)``, from the scaled ones to the values, both of shape (G, N, H). It
         overwrites ``a``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.activations import squash_blocks
+    >>> s, squash = squash_blocks(["sigmoid", "tanh"], None, N=1, H=2, dtype=np.float64)
+    >>> a, out = np.zeros((2, 1, 2)), np.empty((2, 1, 2))
+    >>> squash(s * a, out)
+    >>> out[:, 0]
+    array([[0.5, 0.5],
+           [0. , 0. ]])
     """
     s = np.ones((len(choices), 1, 1), dtype)
     if clip is not None or not {*choices} <= {"sigmoid", "tanh"}:

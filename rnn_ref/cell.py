@@ -28,7 +28,14 @@ Axis: TypeAlias = tuple[str, int]  # a letter and its size
 
 @dataclass(frozen=True)
 class Cell(Layer[P, S, C]):
-    """A layer that is a single recurrent cell run over time.
+    r"""A layer that is a single recurrent cell run over time.
+
+    Its G gates are blocks of rows, stacked in one matrix, so that one product serves all of them:
+
+    .. math::
+        a_t = W x_t + U h_{t-1} + b \in \mathbb{R}^{GH}
+
+    Chapters ``elman``, ``lstm``, ``gru`` and ``sru`` derive one cell each (an SRU has no U).
 
     Attributes
     ----------
@@ -36,6 +43,20 @@ class Cell(Layer[P, S, C]):
         D, at least 1.
     hidden_size
         H, at least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A size is not an integer of at least 1; for the methods see :class:`rnn_ref.Layer`.
+
+    Examples
+    --------
+    >>> from rnn_ref import LSTM
+    >>> cell = LSTM(input_size=3, hidden_size=5)
+    >>> cell.gates, cell.output_size, cell.state_axes()
+    (4, 5, {'h': ('H', 5), 'c': ('H', 5)})
+    >>> cell.param_axes()["weight_ih"]
+    (('4H', 20), ('D', 3))
     """
 
     input_size: int
@@ -165,6 +186,9 @@ class Cell(Layer[P, S, C]):
 class Span(NamedTuple):
     """Steps in which the same rows are running.
 
+    Between two ends of rows the batch is an ordinary one, :eq:`eq-composition-span` of chapter
+    ``composition``.
+
     Attributes
     ----------
     steps
@@ -173,6 +197,17 @@ class Span(NamedTuple):
         Which rows, integers.
     cache
         The cell's own cache of these steps and rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU
+    >>> layer, lengths = GRU(3, 5), np.array([7, 4, 4])
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> _, _, cache = layer.forward(params, np.ones((7, 3, 3)), lengths=lengths)
+    >>> steps, rows, part = cache.spans[0]  # until the first row ends
+    >>> steps, rows.tolist(), part.h.shape
+    (slice(0, 4, None), [0, 1, 2], (5, 3, 5))
     """
 
     steps: slice
@@ -183,6 +218,9 @@ class Span(NamedTuple):
 class RaggedCache(NamedTuple):
     """What ``forward`` keeps for ``backward`` of rows of different length.
 
+    Chapter ``composition`` derives the gradient, :eq:`eq-composition-span-back` and
+    :eq:`eq-composition-span-sum`.
+
     Attributes
     ----------
     layer
@@ -191,6 +229,16 @@ class RaggedCache(NamedTuple):
         The input itself, not a copy, shape (T, N, D).
     spans
         The cell's caches of the spans, in the order of time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU
+    >>> layer, lengths = GRU(3, 5), np.array([7, 4, 4])
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> _, _, cache = layer.forward(params, np.ones((7, 3, 3)), lengths=lengths)
+    >>> [(span.steps, span.rows.tolist()) for span in cache.spans]
+    [(slice(0, 4, None), [0, 1, 2]), (slice(4, 7, None), [0])]
     """
 
     layer: Any
@@ -243,17 +291,63 @@ def _set_rows(state: S, rows: Array, values: S) -> None:
 
 
 def project(x: Array, W: Array, b: Array, s: Array) -> Array:
-    """``s (W x_t + b)`` for all steps: (T, N, D), (GH, D), (GH,), (G, 1, 1) -> (G, T, N, H).
+    r"""The input's part of every pre-activation, for all steps, in one matrix product.
 
-    Nothing on the input side waits for the recurrence, so the loop over time need not do it: one
-    product serves all steps. The bias is the weight of one more input, which is 1. ``s`` scales
-    each gate.
+    .. math::
+        a_{g,t} = s_g\,(W_g x_t + b_g), \qquad g = 1, \dots, G
+
+    Nothing on the input side waits for the recurrence, so the loop over time need not do it, see
+    :eq:`eq-fast-inputs` of chapter ``fast``. The bias is the weight of one more input, which is 1.
+
+    Parameters
+    ----------
+    x
+        Input, shape (T, N, D).
+    W, b
+        Weights and biases of all gates, shapes (GH, D) and (GH,).
+    s
+        Scale of each gate, shape (G, 1, 1).
+
+    Returns
+    -------
+    Array
+        Shape (G, T, N, H).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.cell import project
+    >>> x, W, b = np.ones((4, 2, 3)), np.ones((10, 3)), np.ones(10)  # G = 2, H = 5
+    >>> a = project(x, W, b, s=np.ones((2, 1, 1)))
+    >>> a.shape, float(a[0, 0, 0, 0])
+    ((2, 4, 2, 5), 4.0)
     """
     return _project(x, transposed(np.concatenate([W, b[:, None]], axis=1), s, len(x)))
 
 
 def project_by_step(x: Array, W: Array, b: Array, s: Array) -> Array:
-    """The same as (T, G, N, H): at one step all gates together lie in one piece, for one call."""
+    """What :func:`project` computes, with the steps first.
+
+    At one step all gates together lie in one piece, for one call (chapter ``fast``).
+
+    Parameters
+    ----------
+    x, W, b, s
+        As of :func:`project`.
+
+    Returns
+    -------
+    Array
+        Shape (T, G, N, H).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.cell import project_by_step
+    >>> x, W, b = np.ones((4, 2, 3)), np.ones((10, 3)), np.ones(10)
+    >>> project_by_step(x, W, b, s=np.ones((2, 1, 1))).shape
+    (4, 2, 2, 5)
+    """
     W_b = transposed(np.concatenate([W, b[:, None]], axis=1), s, len(x))
     (T, N, _), (G, _, H) = x.shape, W_b.shape
     a = np.empty((T, G, N, H), x.dtype)
@@ -271,11 +365,34 @@ def _project(x: Array, W_b: Array) -> Array:
 
 
 def transposed(W: Array, s: Array, T: int) -> Array:
-    """Each gate's block of weights, scaled by s and transposed: (GH, K) -> (G, K, H).
+    """Each gate's block of weights, scaled and transposed, for T products ``v @ block``.
 
-    For the product ``v @ block`` of T steps. BLAS is slower, several times where N is small, when
-    it has to read a matrix across its rows; so where the steps are many it is copied, once. And one
-    product a gate leaves every gate in one piece, where one with all weights would interleave them.
+    BLAS is slower, several times where N is small, when it has to read a matrix across its rows; so
+    where the steps are many it is copied, once. And one product a gate leaves every gate in one
+    piece, where one with all weights would interleave them (chapter ``fast``).
+
+    Parameters
+    ----------
+    W
+        Weights of all gates, shape (GH, K).
+    s
+        Scale of each gate, shape (G, 1, 1).
+    T
+        Number of steps that will use it.
+
+    Returns
+    -------
+    Array
+        Shape (G, K, H).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.cell import transposed
+    >>> W = np.arange(12.0).reshape(4, 3)  # G = 2, H = 2
+    >>> blocks = transposed(W, s=np.ones((2, 1, 1)), T=50)
+    >>> blocks.shape, bool((blocks[1] == W[2:].T).all())
+    ((2, 3, 2), True)
     """
     H = len(W) // len(s)
     blocks = (W.reshape(len(s), H, W.shape[1]) * s).swapaxes(1, 2)
@@ -283,34 +400,124 @@ def transposed(W: Array, s: Array, T: int) -> Array:
 
 
 def project_back(da: Array, W: Array) -> Array:
-    """``W^T da_t`` for all steps in one matrix product: (T, N, GH), (GH, D) -> (T, N, D)."""
+    r"""The gradient of the input, for all steps in one matrix product.
+
+    .. math::
+        \mathrm{d}x_t = W^\top \delta_t
+
+    The second of :eq:`eq-fast-sums` in chapter ``fast``.
+
+    Parameters
+    ----------
+    da
+        Gradients of the pre-activations, shape (T, N, GH).
+    W
+        Weights, shape (GH, D).
+
+    Returns
+    -------
+    Array
+        Shape (T, N, D).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.cell import project_back
+    >>> project_back(np.ones((4, 2, 10)), np.ones((10, 3))).shape
+    (4, 2, 3)
+    """
     T, N, GH = da.shape
     return (da.reshape(T * N, GH) @ W).reshape(T, N, W.shape[1])
 
 
 def sum_outer(da: Array, v: Array) -> Array:
-    """Sum of the outer products ``da_t v_t^T`` over steps and rows, in one matrix product.
+    r"""The gradient of a weight that is used at every step, in one matrix product.
 
-    (T, N, GH), (T, N, K) -> (GH, K): the gradient of a weight that is used at every step. Of many
-    terms BLAS sums the transposed products faster, which are the same numbers.
+    .. math::
+        \mathrm{d}W = \sum_{t,n} \delta_{t,n}\, v_{t,n}^\top
+
+    The first of :eq:`eq-fast-sums` in chapter ``fast``. Of many terms BLAS sums the transposed
+    products faster, which are the same numbers.
+
+    Parameters
+    ----------
+    da
+        Gradients of the pre-activations, shape (T, N, GH).
+    v
+        What the weight multiplies, shape (T, N, K).
+
+    Returns
+    -------
+    Array
+        Shape (GH, K).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.cell import sum_outer
+    >>> da, v = np.ones((4, 2, 10)), np.ones((4, 2, 3))
+    >>> sum_outer(da, v).shape, float(sum_outer(da, v)[0, 0])  # 4 steps of 2 rows
+    ((10, 3), 8.0)
     """
     da, v = da.reshape(-1, da.shape[-1]), v.reshape(-1, v.shape[-1])
     return da.T @ v if len(v) < 1024 else np.ascontiguousarray((v.T @ da).T)
 
 
 def sum_steps(da: Array) -> Array:
-    """Sum over steps and rows, (T, N, GH) -> (GH,), the gradient of a bias: of an input of 1."""
+    r"""The gradient of a bias: the sum over steps and rows.
+
+    .. math::
+        \mathrm{d}b = \sum_{t,n} \delta_{t,n}
+
+    The bias is the weight of an input that is 1, :eq:`eq-fast-bias` of chapter ``fast``.
+
+    Parameters
+    ----------
+    da
+        Gradients of the pre-activations, shape (T, N, GH).
+
+    Returns
+    -------
+    Array
+        Shape (GH,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.cell import sum_steps
+    >>> sum_steps(np.ones((4, 2, 3)))
+    array([8., 8., 8.])
+    """
     da = da.reshape(-1, da.shape[-1])
     return np.ones(len(da), da.dtype) @ da
 
 
 def forwards(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Step by step through arrays (T, ...), from the first to the last."""
+    """Step by step through arrays (T, ...), from the first to the last (chapter ``fast``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.cell import forwards
+    >>> x, h = np.arange(3), np.zeros(3)
+    >>> for x_t, h_t in forwards(x, h[:, None]):
+    ...     h_t[...] = 2 * x_t  # the rows are views
+    >>> h
+    array([0., 2., 4.])
+    """
     return zip(*arrays, strict=True)
 
 
 def backwards(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Step by step through arrays (T, ...), from the last to the first."""
+    """Step by step through arrays (T, ...), from the last to the first (chapter ``fast``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.cell import backwards
+    >>> [int(x_t) for (x_t,) in backwards(np.arange(3))]
+    [2, 1, 0]
+    """
     return zip(*(a[::-1] for a in arrays), strict=True)
 
 
@@ -318,7 +525,13 @@ def chunks(T: int, size: int, most: int = 2**15) -> list[slice]:
     """Chunks of the T steps, of at most ``most`` numbers where a step has ``size`` of them.
 
     What the recursion does not have to deliver is computed for a whole chunk at once: in few calls,
-    and used while it is still in the processor's cache.
+    and used while it is still in the processor's cache (chapter ``fast``).
+
+    Examples
+    --------
+    >>> from rnn_ref.cell import chunks
+    >>> chunks(T=5, size=100, most=250)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
     length = max(1, most // max(1, size))
     return [slice(start, min(start + length, T)) for start in range(0, T, length)]

@@ -25,6 +25,9 @@ def numerical_gradient(f: Callable[[Array], float], a: Array, eps: float = 1e-4)
     The error is of order eps^4 plus rounding of order 1e-16 / eps: about 1e-11 relative for a
     smooth f of values near 1 at the default eps.
 
+    Chapter ``wrong_gradients`` tries what the check finds and which step is right,
+    :eq:`eq-wrong-step`.
+
     Parameters
     ----------
     f
@@ -45,6 +48,13 @@ def numerical_gradient(f: Callable[[Array], float], a: Array, eps: float = 1e-4)
     TypeError
         ``a`` is not float64, since in float32 the differences would be mostly rounding; or ``f``
         returns no number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import numerical_gradient
+    >>> numerical_gradient(lambda a: (a**3).sum(), np.array([1.0, 2.0])).round(9)
+    array([ 3., 12.])
     """
     if not isinstance(a, np.ndarray) or a.dtype != np.float64:
         raise TypeError(f"a: expected a float64 array, got {getattr(a, 'dtype', type(a).__name__)}")
@@ -75,10 +85,14 @@ def numerical_gradients(
     lengths: Array | None = None,
     eps: float = 1e-4,
 ) -> Gradients[P, S]:
-    """What ``layer.backward`` should return, from ``layer.forward`` alone.
+    r"""What ``layer.backward`` should return, from ``layer.forward`` alone.
 
-    The loss is ``sum(d_output * output) + sum(d_final_state * final_state)``, so its gradients in
-    the output and in the final state are the two given arrays.
+    .. math::
+        L = \langle \mathrm{d}y, y \rangle + \langle \mathrm{d}s_T, s_T \rangle
+
+    is the loss, ``sum(d_output * output) + sum(d_final_state * final_state)``, so its gradients in
+    the output and in the final state are the two given arrays. Chapter ``elman`` shows the check
+    running, chapter ``wrong_gradients`` what it finds.
 
     Parameters
     ----------
@@ -105,6 +119,19 @@ def numerical_gradients(
     ------
     TypeError, ValueError
         As ``layer.forward`` and ``layer.backward`` raise them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, gradient_errors, numerical_gradients
+    >>> rng, layer = np.random.default_rng(0), GRU(3, 5)
+    >>> params = layer.init_params(rng)
+    >>> x, d_output = rng.standard_normal((4, 2, 3)), rng.standard_normal((4, 2, 5))
+    >>> _, _, cache = layer.forward(params, x)
+    >>> derived = layer.backward(params, cache, d_output)
+    >>> measured = numerical_gradients(layer, params, x, None, d_output)
+    >>> max(gradient_errors(derived, measured).values()) < 1e-8
+    True
     """
     if not isinstance(layer, Layer):
         raise TypeError(
@@ -142,6 +169,8 @@ def numerical_gradients(
 def gradient_errors(actual: Gradients[P, S], expected: Gradients[P, S]) -> dict[str, float]:
     """:func:`relative_error` of every array in two Gradients, by name.
 
+    Chapter ``wrong_gradients`` plants mistakes and reads them off these errors.
+
     Parameters
     ----------
     actual, expected
@@ -159,6 +188,20 @@ def gradient_errors(actual: Gradients[P, S], expected: Gradients[P, S]) -> dict[
         They are not Gradients of the same layer.
     ValueError
         Two arrays differ in shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, gradient_errors, numerical_gradients
+    >>> rng, layer = np.random.default_rng(0), GRU(3, 5)
+    >>> params = layer.init_params(rng)
+    >>> x, d_output = rng.standard_normal((4, 2, 3)), rng.standard_normal((4, 2, 5))
+    >>> _, _, cache = layer.forward(params, x)
+    >>> derived = layer.backward(params, cache, d_output)
+    >>> measured = numerical_gradients(layer, params, x, None, d_output)
+    >>> errors = gradient_errors(derived, measured)
+    >>> [name for name, error in errors.items() if error > 1e-8], list(errors)[-2:]
+    ([], ['x', 'state.h'])
     """
     ours, theirs = _by_name("actual", actual), _by_name("expected", expected)
     if ours.keys() != theirs.keys():
@@ -173,10 +216,13 @@ def _by_name(name: str, grads: Any) -> dict[str, Array]:
 
 
 def relative_error(actual: Array, expected: Array) -> float:
-    """Largest absolute difference over the largest absolute expected value.
+    r"""Largest absolute difference over the largest absolute expected value.
+
+    .. math::
+        \max_k |a_k - e_k| \;/\; \max_k |e_k|
 
     One number for a whole array, so entries near 0 do not blow it up; 0.0 for equal arrays, empty
-    ones included.
+    ones included. Chapter ``wrong_gradients`` says what to allow.
 
     Parameters
     ----------
@@ -195,6 +241,13 @@ def relative_error(actual: Array, expected: Array) -> float:
         of another framework.
     ValueError
         The shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import relative_error
+    >>> round(relative_error(np.array([2.0, 0.1]), np.array([2.0, 0.0])), 9)
+    0.05
     """
     given: dict[str, object] = {"actual": actual, "expected": expected}
     for name, value in given.items():

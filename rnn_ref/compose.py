@@ -19,6 +19,8 @@ Parts: TypeAlias = tuple[Any, ...]  # one part for each layer of a stack
 class StackCache(NamedTuple):
     """What ``forward`` keeps for ``backward``; change none of it in between.
 
+    Letters as in chapter ``composition``, :eq:`eq-composition-stack` and :eq:`eq-composition-mask`.
+
     Attributes
     ----------
     layer
@@ -29,6 +31,16 @@ class StackCache(NamedTuple):
         The cache of each layer.
     masks
         The dropout masks between the layers, or None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, LSTM, Stack
+    >>> layer = Stack([LSTM(3, 5), GRU(5, 4)])
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> _, _, cache = layer.forward(params, np.ones((7, 2, 3)))
+    >>> cache.caches[0].f.shape, cache.caches[1].z.shape
+    ((7, 2, 5), (7, 2, 4))
     """
 
     layer: Any
@@ -39,7 +51,14 @@ class StackCache(NamedTuple):
 
 @dataclass(frozen=True)
 class Stack(Layer[Parts, Parts, StackCache]):
-    """Layers one above the other: each takes the output of the one below as its input.
+    r"""Layers one above the other: each takes the output of the one below as its input.
+
+    .. math::
+        (y^{(k)}, s_T^{(k)}) = F^{(k)}(m^{(k-1)} \odot y^{(k-1)}, s_0^{(k)}; \theta^{(k)}),
+        \qquad y^{(0)} = x, \quad k = 1, \dots, K
+
+    F is ``forward`` of one layer, m a mask for dropout, 1 without. Chapter ``composition`` derives
+    it and its gradient, :eq:`eq-composition-stack` to :eq:`eq-composition-mask-back`.
 
     Parameters, states and gradients are tuples with one entry for each layer, the lowest first.
 
@@ -48,6 +67,13 @@ class Stack(Layer[Parts, Parts, StackCache]):
     layers
         Any layers, stacks and bidirectional ones included, the lowest first. The output of each has
         the size of the next one's input.
+
+    Raises
+    ------
+    TypeError
+        ``layers`` is no sequence of layers.
+    ValueError
+        It is empty, or an output does not have the size of the next input.
 
     Examples
     --------
@@ -206,6 +232,8 @@ class Stack(Layer[Parts, Parts, StackCache]):
 class ReverseCache(NamedTuple):
     """What ``forward`` keeps for ``backward``; change none of it in between.
 
+    Chapter ``composition``, :eq:`eq-composition-reversed-back`.
+
     Attributes
     ----------
     layer
@@ -216,6 +244,16 @@ class ReverseCache(NamedTuple):
         Cache of the layer that is reversed; it runs from the last step to the first.
     lengths
         Number of steps of each row, or None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, Reverse
+    >>> layer = Reverse(GRU(3, 5))
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, _, cache = layer.forward(params, np.ones((7, 2, 3)))
+    >>> bool((cache.reversed_layer.h[1:] == output[::-1]).all())  # in the order of reading
+    True
     """
 
     layer: Any
@@ -226,7 +264,15 @@ class ReverseCache(NamedTuple):
 
 @dataclass(frozen=True)
 class Reverse(Layer[Any, Any, ReverseCache]):
-    """A layer that reads each row from its end, with its output in the order of the input.
+    r"""A layer that reads each row from its end, with its output in the order of the input.
+
+    .. math::
+        (R x)_t = x_{\ell + 1 - t} \;\text{ for } t \le \ell, \qquad
+        F^{\leftarrow}(x, s_0) = (R y, s_T), \quad (y, s_T) = F(R x, s_0)
+
+    F is ``forward`` of the layer, R turns a row of :math:`\ell` steps around. Chapter
+    ``composition`` derives it and its gradient, :eq:`eq-composition-reverse` to
+    :eq:`eq-composition-reversed-back`.
 
     It starts at the last step of each row: the output at step t is what the layer has read from
     there down to t. Parameters, states and gradients are those of the layer; the initial state
@@ -236,6 +282,11 @@ class Reverse(Layer[Any, Any, ReverseCache]):
     ----------
     layer
         Any layer.
+
+    Raises
+    ------
+    TypeError
+        ``layer`` is no layer.
 
     Examples
     --------
@@ -306,10 +357,21 @@ class Reverse(Layer[Any, Any, ReverseCache]):
 class BidirectionalParams(NamedTuple):
     """Parameters of :class:`Bidirectional`.
 
+    Chapter ``composition``, :eq:`eq-composition-bidirectional`.
+
     Attributes
     ----------
     forward_layer, backward_layer
         Of each layer, in its own type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, Bidirectional
+    >>> layer = Bidirectional(GRU(3, 5), GRU(3, 4))
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> params.forward_layer.weight_ih.shape, params.backward_layer.weight_ih.shape
+    ((15, 3), (12, 3))
     """
 
     forward_layer: Any
@@ -319,6 +381,8 @@ class BidirectionalParams(NamedTuple):
 class BidirectionalState(NamedTuple):
     """State of :class:`Bidirectional`.
 
+    Chapter ``composition``, :eq:`eq-composition-bidirectional`.
+
     Attributes
     ----------
     forward_layer
@@ -327,6 +391,14 @@ class BidirectionalState(NamedTuple):
     backward_layer
         Of the backward layer, in its own type: the initial one stands behind the last step, the
         final one before the first.
+
+    Examples
+    --------
+    >>> from rnn_ref import GRU, Bidirectional
+    >>> layer = Bidirectional(GRU(3, 5), GRU(3, 4))
+    >>> state = layer.zero_state(batch_size=2)
+    >>> state.forward_layer.h.shape, state.backward_layer.h.shape
+    ((2, 5), (2, 4))
     """
 
     forward_layer: Any
@@ -336,6 +408,8 @@ class BidirectionalState(NamedTuple):
 class BidirectionalCache(NamedTuple):
     """What ``forward`` keeps for ``backward``; change none of it in between.
 
+    Chapter ``composition``, :eq:`eq-composition-bidirectional-split`.
+
     Attributes
     ----------
     layer
@@ -344,6 +418,16 @@ class BidirectionalCache(NamedTuple):
         The input itself, not a copy, shape (T, N, D).
     forward_layer, backward_layer
         Cache of each layer; that of the backward layer is a :class:`ReverseCache`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, Bidirectional
+    >>> layer = Bidirectional(GRU(3, 5), GRU(3, 4))
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> _, _, cache = layer.forward(params, np.ones((7, 2, 3)))
+    >>> cache.forward_layer.z.shape, cache.backward_layer.reversed_layer.z.shape
+    ((7, 2, 5), (7, 2, 4))
     """
 
     layer: Any
@@ -354,7 +438,15 @@ class BidirectionalCache(NamedTuple):
 
 @dataclass(frozen=True)
 class Bidirectional(Layer[BidirectionalParams, BidirectionalState, BidirectionalCache]):
-    """Two layers over the same input, one from each end, their outputs side by side.
+    r"""Two layers over the same input, one from each end, their outputs side by side.
+
+    .. math::
+        y_t = (y_t^{\rightarrow}, y_t^{\leftarrow}), \qquad
+        (y^{\rightarrow}, s^{\rightarrow}) = F^{\rightarrow}(x, s_0^{\rightarrow}), \quad
+        (y^{\leftarrow}, s^{\leftarrow}) = F^{\leftarrow}(x, s_0^{\leftarrow})
+
+    Chapter ``composition`` derives it and its gradient, :eq:`eq-composition-bidirectional` to
+    :eq:`eq-composition-bidirectional-dx`.
 
     The backward layer reads each row from its end, as in :class:`Reverse`.
 
@@ -364,6 +456,13 @@ class Bidirectional(Layer[BidirectionalParams, BidirectionalState, Bidirectional
     ----------
     forward_layer, backward_layer
         Two layers of the same input size; they need not be of one kind.
+
+    Raises
+    ------
+    TypeError
+        One of them is no layer.
+    ValueError
+        Their input sizes differ.
 
     Examples
     --------
@@ -480,6 +579,8 @@ class Bidirectional(Layer[BidirectionalParams, BidirectionalState, Bidirectional
 def reverse(x: Array, lengths: Array | None = None) -> Array:
     """Turn each row around within its length; what stands behind it stays where it is.
 
+    The R of :eq:`eq-composition-reverse` in chapter ``composition``.
+
     Parameters
     ----------
     x
@@ -491,6 +592,15 @@ def reverse(x: Array, lengths: Array | None = None) -> Array:
     -------
     Array
         A copy, shape (T, N, K). Twice gives x back.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref.compose import reverse
+    >>> x = np.arange(8).reshape(4, 2, 1)
+    >>> reverse(x, lengths=np.array([4, 2]))[:, :, 0].T  # the two rows
+    array([[6, 4, 2, 0],
+           [3, 1, 5, 7]])
     """
     if lengths is None:
         return x[::-1].copy()

@@ -27,6 +27,8 @@ from .layer import Gradients
 class ElmanParams(NamedTuple):
     """Parameters of :class:`ElmanRNN`, named and laid out as in ``torch.nn.RNN``.
 
+    Chapter ``elman``, :eq:`eq-elman-preactivation` and :eq:`eq-elman-bias`.
+
     Attributes
     ----------
     weight_ih
@@ -35,6 +37,15 @@ class ElmanParams(NamedTuple):
         U, shape (H, H).
     bias_ih, bias_hh
         Two biases of shape (H,) whose sum is the b of the equations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import ElmanRNN
+    >>> layer = ElmanRNN(input_size=3, hidden_size=5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> params.weight_ih.shape, params.weight_hh.shape, params.bias_ih.shape
+    ((5, 3), (5, 5), (5,))
     """
 
     weight_ih: Array
@@ -46,10 +57,19 @@ class ElmanParams(NamedTuple):
 class ElmanState(NamedTuple):
     """State of :class:`ElmanRNN`.
 
+    Chapter ``elman``, :eq:`eq-elman-state`.
+
     Attributes
     ----------
     h
         Hidden state, shape (N, H).
+
+    Examples
+    --------
+    >>> from rnn_ref import ElmanRNN
+    >>> layer = ElmanRNN(input_size=3, hidden_size=5)
+    >>> layer.zero_state(batch_size=2).h.shape
+    (2, 5)
     """
 
     h: Array
@@ -57,6 +77,8 @@ class ElmanState(NamedTuple):
 
 class ElmanCache(NamedTuple):
     """What ``forward`` keeps for ``backward``; change none of it in between.
+
+    Letters as in chapter ``elman``.
 
     Attributes
     ----------
@@ -66,6 +88,16 @@ class ElmanCache(NamedTuple):
         The input itself, not a copy, shape (T, N, D).
     h
         Hidden states, shape (T+1, N, H); ``h[0]`` is the initial state and ``h[1:]`` is the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import ElmanRNN
+    >>> layer = ElmanRNN(input_size=3, hidden_size=5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, _, cache = layer.forward(params, np.ones((4, 2, 3)))
+    >>> cache.h.shape, bool((cache.h[1:] == output).all())
+    ((5, 2, 5), True)
     """
 
     layer: Any
@@ -81,9 +113,9 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
         a_t = W x_t + U h_{t-1} + b, \qquad h_t = f(a_t), \quad f = \tanh \text{ or } \max(0, \cdot)
 
     Same function as ``torch.nn.RNN``. Sources: Elman (1990), "Finding structure in time"; for the
-    gradient, Werbos (1990), "Backpropagation through time: what it does and how to do it". The
-    chapter's equations are :eq:`eq-elman-preactivation` and :eq:`eq-elman-state`, and for the
-    gradient :eq:`eq-elman-dh` to :eq:`eq-elman-dx`.
+    gradient, Werbos (1990), "Backpropagation through time: what it does and how to do it". These
+    are :eq:`eq-elman-preactivation` and :eq:`eq-elman-state` of chapter ``elman``; its gradient is
+    :eq:`eq-elman-dh` to :eq:`eq-elman-dx`.
 
     Attributes
     ----------
@@ -94,9 +126,16 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
     clip
         Cut a off at plus and minus this number before f, as ONNX does; None for not.
 
+    Raises
+    ------
+    TypeError, ValueError
+        A size, ``nonlinearity`` or ``clip`` is not as above; for the
+        methods see :class:`rnn_ref.Layer`.
+
     Examples
     --------
     >>> import numpy as np
+    >>> from rnn_ref import ElmanRNN
     >>> layer = ElmanRNN(input_size=3, hidden_size=5)
     >>> params = layer.init_params(np.random.default_rng(0))
     >>> output, final_state, cache = layer.forward(params, np.ones((4, 2, 3)))

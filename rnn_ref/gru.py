@@ -29,6 +29,8 @@ class GRUParams(NamedTuple):
 
     Three blocks are stacked along the first axis in the order r, z, n.
 
+    Chapter ``gru``, :eq:`eq-gru-biases` to :eq:`eq-gru-n-before`.
+
     Attributes
     ----------
     weight_ih
@@ -38,6 +40,16 @@ class GRUParams(NamedTuple):
     bias_ih, bias_hh
         Shape (3H,). In the blocks r and z only their sum matters, b_r and b_z; the last block of
         ``bias_ih`` is b_n and the last block of ``bias_hh`` is b_m.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU
+    >>> layer = GRU(input_size=3, hidden_size=5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> U_r, U_z, U_n = np.split(params.weight_hh, 3)
+    >>> params.weight_hh.shape, U_n.shape
+    ((15, 5), (5, 5))
     """
 
     weight_ih: Array
@@ -49,10 +61,19 @@ class GRUParams(NamedTuple):
 class GRUState(NamedTuple):
     """State of :class:`GRU`.
 
+    Chapter ``gru``, :eq:`eq-gru-hidden`.
+
     Attributes
     ----------
     h
         Hidden state, shape (N, H).
+
+    Examples
+    --------
+    >>> from rnn_ref import GRU
+    >>> layer = GRU(input_size=3, hidden_size=5)
+    >>> layer.zero_state(batch_size=2).h.shape
+    (2, 5)
     """
 
     h: Array
@@ -60,6 +81,8 @@ class GRUState(NamedTuple):
 
 class GRUCache(NamedTuple):
     """What ``forward`` keeps for ``backward``; change none of it in between.
+
+    Letters as in chapter ``gru``, :eq:`eq-gru-reset` to :eq:`eq-gru-hidden`.
 
     Attributes
     ----------
@@ -74,6 +97,16 @@ class GRUCache(NamedTuple):
         with the reset after, ``U_n (r * h_prev) + b_m`` with the reset before.
     h
         Hidden states, shape (T+1, N, H); ``h[0]`` is the initial one and ``h[1:]`` is the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU
+    >>> layer = GRU(input_size=3, hidden_size=5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, _, cache = layer.forward(params, np.ones((4, 2, 3)))
+    >>> cache.z.shape, cache.h.shape, bool((cache.h[1:] == output).all())
+    ((4, 2, 5), (5, 2, 5), True)
     """
 
     layer: Any
@@ -101,8 +134,8 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
     No map of weights turns one into the other in general.
 
     Source: Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder for
-    statistical machine translation". The chapter's equations are :eq:`eq-gru-reset` to
-    :eq:`eq-gru-hidden`, and for the gradient :eq:`eq-gru-dh` to :eq:`eq-gru-dx`.
+    statistical machine translation". These are :eq:`eq-gru-reset` to
+    :eq:`eq-gru-hidden` of chapter ``gru``; its gradient is :eq:`eq-gru-dh` to :eq:`eq-gru-dx`.
 
     Attributes
     ----------
@@ -116,9 +149,16 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
     clip
         Cut what they are applied to off at plus and minus this number, as ONNX does; None for not.
 
+    Raises
+    ------
+    TypeError, ValueError
+        A size, a choice or ``clip`` is not as above; for the
+        methods see :class:`rnn_ref.Layer`.
+
     Examples
     --------
     >>> import numpy as np
+    >>> from rnn_ref import GRU
     >>> layer = GRU(input_size=3, hidden_size=5, reset="after")
     >>> params = layer.init_params(np.random.default_rng(0))
     >>> output, final_state, cache = layer.forward(params, np.ones((4, 2, 3)))

@@ -19,7 +19,10 @@ C = TypeVar("C", bound=tuple[Any, ...])  # cache, a NamedTuple
 
 
 class Gradients(NamedTuple, Generic[P, S]):
-    """What ``backward`` returns. The gradient of a thing has the type and the shape of the thing.
+    r"""What ``backward`` returns. The gradient of a thing has the type and the shape of the thing.
+
+    For a loss L the gradient of an array v is :math:`\mathrm{d}v = \partial L / \partial v`, every
+    path counted; chapter ``notation`` tells it from the immediate derivative.
 
     Attributes
     ----------
@@ -29,6 +32,17 @@ class Gradients(NamedTuple, Generic[P, S]):
         Gradient of the input, shape (T, N, D).
     state
         Gradient of the initial state.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU
+    >>> layer = GRU(input_size=3, hidden_size=5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, _, cache = layer.forward(params, np.ones((4, 2, 3)))
+    >>> grads = layer.backward(params, cache, d_output=np.ones_like(output))
+    >>> grads.params.weight_hh.shape, grads.x.shape, grads.state.h.shape
+    ((15, 5), (4, 2, 3), (2, 5))
     """
 
     params: P
@@ -37,7 +51,15 @@ class Gradients(NamedTuple, Generic[P, S]):
 
 
 class Layer(ABC, Generic[P, S, C]):
-    """What is run over time: a cell, or layers put together. Sizes and choices, and no arrays.
+    r"""What is run over time: a cell, or layers put together. Sizes and choices, and no arrays.
+
+    Over time a layer repeats its step, and reads an output off each state:
+
+    .. math::
+        s_t = \varphi(x_t, s_{t-1}; \theta), \qquad y_t = o(s_t), \qquad t = 1, \dots, T
+
+    Chapter ``elman`` derives backpropagation through time, chapter ``composition`` what holds for
+    every layer alike; chapter ``notation`` has the letters.
 
     Every method is a pure function of its arguments. All arrays of one call share one dtype,
     float32 or float64, and so does every result.
@@ -56,6 +78,21 @@ class Layer(ABC, Generic[P, S, C]):
     ValueError
         An argument has the wrong shape or value; the message names it, the shape expected (letters
         and numbers) and the shape given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU
+    >>> rng = np.random.default_rng(0)
+    >>> layer = GRU(input_size=3, hidden_size=5)  # any layer keeps this contract
+    >>> params, state = layer.init_params(rng), layer.zero_state(batch_size=2)
+    >>> x, lengths = rng.standard_normal((7, 2, 3)), np.array([7, 4])
+    >>> output, final_state, cache = layer.forward(params, x, state, lengths)
+    >>> bool((output[4:, 1] == 0.0).all())  # behind the end of the second row
+    True
+    >>> state = layer.step(params, x[0], state)  # the same, literally
+    >>> bool(np.allclose(state.h, output[0], atol=1e-14))
+    True
     """
 
     input_size: int

@@ -32,6 +32,8 @@ class LSTMParams(NamedTuple):
     The G gate blocks are stacked along the first axis in the order i, f, g, o; f is missing (G = 3)
     in the variants whose f is not learned.
 
+    Chapter ``lstm``, :eq:`eq-lstm-biases` to :eq:`eq-lstm-output`, :eq:`eq-lstm-projection`.
+
     Attributes
     ----------
     weight_ih
@@ -46,6 +48,16 @@ class LSTMParams(NamedTuple):
     weight_hr
         Projection W_r, shape (P, H); None in a layer without. With it the blocks of ``weight_hh``
         have P columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import LSTM
+    >>> layer = LSTM(input_size=3, hidden_size=5, peephole=True)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> U_i, U_f, U_g, U_o = np.split(params.weight_hh, 4)
+    >>> params.weight_hh.shape, U_f.shape, params.weight_ph.shape
+    ((20, 5), (5, 5), (15,))
     """
 
     weight_ih: Array
@@ -59,12 +71,22 @@ class LSTMParams(NamedTuple):
 class LSTMState(NamedTuple):
     """State of :class:`LSTM`, in PyTorch's order.
 
+    Chapter ``lstm``, :eq:`eq-lstm-cell` and :eq:`eq-lstm-hidden`.
+
     Attributes
     ----------
     h
         Hidden state, shape (N, H), or (N, P) where it is projected.
     c
         Cell state, shape (N, H).
+
+    Examples
+    --------
+    >>> from rnn_ref import LSTM
+    >>> layer = LSTM(input_size=3, hidden_size=5, peephole=True)
+    >>> h, c = layer.zero_state(batch_size=2)
+    >>> h.shape, c.shape
+    ((2, 5), (2, 5))
     """
 
     h: Array
@@ -73,6 +95,8 @@ class LSTMState(NamedTuple):
 
 class LSTMCache(NamedTuple):
     """What ``forward`` keeps for ``backward``; change none of it in between.
+
+    Letters as in chapter ``lstm``, :eq:`eq-lstm-input` to :eq:`eq-lstm-projection`.
 
     Attributes
     ----------
@@ -91,6 +115,16 @@ class LSTMCache(NamedTuple):
     h
         Hidden states, shape (T+1, N, H), or P for H; ``h[0]`` is the initial one and ``h[1:]`` is
         the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import LSTM
+    >>> layer = LSTM(input_size=3, hidden_size=5, peephole=True)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, _, cache = layer.forward(params, np.ones((4, 2, 3)))
+    >>> cache.f.shape, cache.c.shape, bool((cache.o * cache.tanh_c == output).all())
+    ((4, 2, 5), (5, 2, 5), True)
     """
 
     layer: Any
@@ -126,9 +160,9 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
     "LSTM: a search space odyssey" (coupling); Sak, Senior and Beaufays (2014), "Long short-term
     memory based recurrent neural network architectures" (projection). The gradient is the full one,
     as in Graves and Schmidhuber (2005), "Framewise phoneme classification with bidirectional LSTM";
-    the paper of 1997 truncates it. The chapter's equations are :eq:`eq-lstm-input` to
-    :eq:`eq-lstm-hidden`, with a projection :eq:`eq-lstm-projection`, and for the gradient
-    :eq:`eq-lstm-dh` to :eq:`eq-lstm-dx`.
+    the paper of 1997 truncates it. These are :eq:`eq-lstm-input` to
+    :eq:`eq-lstm-hidden` of chapter ``lstm``, with a projection :eq:`eq-lstm-projection`; its
+    gradient is :eq:`eq-lstm-dh` to :eq:`eq-lstm-dx`.
 
     Attributes
     ----------
@@ -150,9 +184,16 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
         Cut what the first two are applied to off at plus and minus this number, as ONNX does; None
         for not.
 
+    Raises
+    ------
+    TypeError, ValueError
+        A size, a choice or ``clip`` is not as above, or two
+        of them exclude each other; for the methods see :class:`rnn_ref.Layer`.
+
     Examples
     --------
     >>> import numpy as np
+    >>> from rnn_ref import LSTM
     >>> layer = LSTM(input_size=3, hidden_size=5, peephole=True)
     >>> params = layer.init_params(np.random.default_rng(0))
     >>> output, final_state, cache = layer.forward(params, np.ones((4, 2, 3)))

@@ -24,12 +24,22 @@ from .checks import (
 class MLPParams(NamedTuple):
     """Parameters of :class:`MLP`, one entry an affine map, laid out as in ``torch.nn.Linear``.
 
+    Chapter ``vrnn``, :eq:`eq-vrnn-mlp`.
+
     Attributes
     ----------
     weights
         Each of shape (out, in).
     biases
         Each of shape (out,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import MLP
+    >>> params = MLP(sizes=(3, 8, 2)).init_params(np.random.default_rng(0))
+    >>> [W.shape for W in params.weights], [b.shape for b in params.biases]
+    ([(8, 3), (2, 8)], [(8,), (2,)])
     """
 
     weights: tuple[Array, ...]
@@ -38,7 +48,13 @@ class MLPParams(NamedTuple):
 
 @dataclass(frozen=True)
 class MLP:
-    r"""Affine maps :math:`v_k = \mathrm{relu}(W_k v_{k-1} + b_k)`, the last one with or without it.
+    r"""Affine maps with rectifiers between them, the last one with or without.
+
+    .. math::
+        v_k = \rho_k(W_k v_{k-1} + b_k), \qquad \rho_k(a) = \max(0, a) \text{ or } a
+
+    Chapter ``vrnn``, :eq:`eq-vrnn-mlp`; its gradient is :eq:`eq-vrnn-mlp-da` to
+    :eq:`eq-vrnn-mlp-dv`.
 
     Attributes
     ----------
@@ -47,8 +63,15 @@ class MLP:
     relu_output
         Whether the last map has a rectifier too.
 
+    Raises
+    ------
+    TypeError, ValueError
+        ``sizes`` or ``relu_output`` is not as above.
+
     Examples
     --------
+    >>> import numpy as np
+    >>> from rnn_ref import MLP
     >>> network = MLP(sizes=(3, 8, 2))
     >>> params = network.init_params(np.random.default_rng(0))
     >>> output, cache = network.forward(params, np.ones((4, 5, 3)))

@@ -28,6 +28,8 @@ from .layer import Gradients
 class SRUParams(NamedTuple):
     """Parameters of :class:`SRU`. No matrix multiplies the state: there is no ``weight_hh``.
 
+    Chapter ``sru``, :eq:`eq-sru-candidate` to :eq:`eq-sru-highway-matrix`.
+
     Attributes
     ----------
     weight_ih
@@ -36,6 +38,16 @@ class SRUParams(NamedTuple):
         b_f, b_r stacked, shape (2H,).
     weight_ph
         v_f, v_r stacked, shape (2H,); None in version 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import SRU
+    >>> layer = SRU(input_size=3, hidden_size=5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> W_u, W_f, W_r, W_s = np.split(params.weight_ih, 4)  # W_s, since D and H differ
+    >>> params.weight_ih.shape, W_s.shape
+    ((20, 3), (5, 3))
     """
 
     weight_ih: Array
@@ -46,6 +58,8 @@ class SRUParams(NamedTuple):
 class SRUState(NamedTuple):
     """State of :class:`SRU`.
 
+    Chapter ``sru``, :eq:`eq-sru-cell` and :eq:`eq-sru-hidden`.
+
     Attributes
     ----------
     h
@@ -53,6 +67,14 @@ class SRUState(NamedTuple):
         in the initial h is 0. It is here so that the state of every layer holds its output.
     c
         Cell state, shape (N, H), all that the recurrence carries.
+
+    Examples
+    --------
+    >>> from rnn_ref import SRU
+    >>> layer = SRU(input_size=3, hidden_size=5)
+    >>> h, c = layer.zero_state(batch_size=2)
+    >>> h.shape, c.shape
+    ((2, 5), (2, 5))
     """
 
     h: Array
@@ -61,6 +83,8 @@ class SRUState(NamedTuple):
 
 class SRUCache(NamedTuple):
     """What ``forward`` keeps for ``backward``; change none of it in between.
+
+    Letters as in chapter ``sru``, :eq:`eq-sru-candidate` to :eq:`eq-sru-hidden`.
 
     Attributes
     ----------
@@ -76,6 +100,16 @@ class SRUCache(NamedTuple):
         g(c), shape (T, N, H): tanh(c), or c itself.
     h
         Outputs, shape (T+1, N, H); ``h[0]`` is the initial one and ``h[1:]`` is the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import SRU
+    >>> layer = SRU(input_size=3, hidden_size=5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> output, _, cache = layer.forward(params, np.ones((4, 2, 3)))
+    >>> cache.f.shape, cache.c.shape, bool((cache.h[1:] == output).all())
+    ((4, 2, 5), (5, 2, 5), True)
     """
 
     layer: Any
@@ -110,8 +144,8 @@ class SRU(Cell[SRUParams, SRUState, SRUCache]):
     the first version of that paper, arXiv 1709.02755v1. The paper's g is the identity in version 2,
     either of the two in version 1. ``init_params`` draws as for every layer; the authors draw
     larger weights, of variance 1/D, and start with biases of 0.
-    Where D != H the authors' package applies alpha not here but once, to the initial W_s. The
-    chapter's equations are :eq:`eq-sru-candidate` to :eq:`eq-sru-hidden`, and for the gradient
+    Where D != H the authors' package applies alpha not here but once, to the initial W_s. These
+    are :eq:`eq-sru-candidate` to :eq:`eq-sru-hidden` of chapter ``sru``; its gradient is
     :eq:`eq-sru-dh` to :eq:`eq-sru-dx`.
 
     Attributes
@@ -127,9 +161,16 @@ class SRU(Cell[SRUParams, SRUState, SRUCache]):
     alpha
         Factor of the highway term, positive; see :func:`highway_alpha`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        A size, a choice or ``alpha`` is not as above; for the
+        methods see :class:`rnn_ref.Layer`.
+
     Examples
     --------
     >>> import numpy as np
+    >>> from rnn_ref import SRU
     >>> layer = SRU(input_size=3, hidden_size=5)
     >>> params = layer.init_params(np.random.default_rng(0))
     >>> output, final_state, cache = layer.forward(params, np.ones((4, 2, 3)))
@@ -309,6 +350,8 @@ def highway_alpha(bias: float) -> float:
     the input if g(c) has it too. That takes weights of variance 1/D, as that package draws them;
     ``init_params`` draws a third of it where D = H. alpha does not follow b_r in training.
 
+    Chapter ``sru`` derives it, :eq:`eq-sru-alpha`.
+
     Parameters
     ----------
     bias
@@ -328,6 +371,7 @@ def highway_alpha(bias: float) -> float:
 
     Examples
     --------
+    >>> from rnn_ref import highway_alpha
     >>> round(highway_alpha(0.0), 6)
     1.732051
     """

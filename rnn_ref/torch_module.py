@@ -91,6 +91,8 @@ class TorchLayer(_Module):
     The parameters carry the names of the layer's own (``weight_ih``, ``weight_hh`` ...). Runs on
     the CPU. Second derivatives are refused: the hand-derived backward is not itself differentiated.
 
+    Chapter ``forecasting`` trains with it, beside ``torch.nn``.
+
     Parameters
     ----------
     layer
@@ -107,6 +109,7 @@ class TorchLayer(_Module):
     --------
     >>> import numpy as np, torch
     >>> from rnn_ref import GRU
+    >>> from rnn_ref.torch_module import TorchLayer
     >>> layer = GRU(input_size=3, hidden_size=5, reset="before")
     >>> module = TorchLayer(layer, layer.init_params(np.random.default_rng(0)))
     >>> output, final_state = module(torch.ones(4, 2, 3, dtype=torch.float64))
@@ -174,6 +177,8 @@ class TorchVRNN(_Module):
     ``model.sample(module.params(), rng, steps)``. The parameters carry the names of the model's own
     (``encoder.weights.0`` ...). On the CPU, first derivatives only.
 
+    Chapter ``vrnn`` trains with it.
+
     Parameters
     ----------
     model
@@ -190,6 +195,7 @@ class TorchVRNN(_Module):
     --------
     >>> import numpy as np, torch
     >>> from rnn_ref import GRU, VRNN
+    >>> from rnn_ref.torch_module import TorchVRNN
     >>> model = VRNN(input_size=3, latent_size=2, feature_size=8, layer=GRU(16, 5))
     >>> params = model.init_params(np.random.default_rng(0), np.float32)
     >>> module = TorchVRNN(model, params)

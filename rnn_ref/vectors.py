@@ -74,6 +74,8 @@ CONVENTIONS = {
 class Case(NamedTuple):
     """A layer, what it is given and what it has to return.
 
+    Chapter ``vectors`` says what each group catches.
+
     Attributes
     ----------
     name
@@ -96,6 +98,13 @@ class Case(NamedTuple):
         What ``forward`` has to return.
     grads
         What ``backward`` has to return, a :class:`rnn_ref.Gradients`.
+
+    Examples
+    --------
+    >>> from rnn_ref import vectors
+    >>> case = next(vectors.cases("lstm"))
+    >>> case.name, case.x.shape, case.output.shape, case.grads.params.weight_ih.shape
+    ('lstm', (5, 2, 3), (5, 2, 4), (16, 3))
     """
 
     name: str
@@ -114,6 +123,8 @@ class Case(NamedTuple):
 
 def cases(group: str | None = None) -> Iterator[Case]:
     """The cases, each computed when its turn comes.
+
+    Chapter ``vectors`` says what each group catches.
 
     Parameters
     ----------
@@ -155,6 +166,8 @@ def write(folder: str | Path) -> list[Path]:
     The bytes of the ``.npz`` files are the same on every machine, at every time and from every
     supported version of Python and NumPy; those of the manifest too, in one version of the package.
 
+    Chapter ``vectors`` reads them in ten lines.
+
     Parameters
     ----------
     folder
@@ -164,6 +177,15 @@ def write(folder: str | Path) -> list[Path]:
     -------
     list of Path
         The files, the manifest last.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from rnn_ref import vectors
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = vectors.write(folder)
+    >>> files[0].name, files[-1].name
+    ('elman.npz', 'manifest.json')
     """
     from . import __version__
 
@@ -206,6 +228,8 @@ def write(folder: str | Path) -> list[Path]:
 def check(folder: str | Path) -> list[str]:
     """Compare the files in a folder with the checksums in its manifest.
 
+    Chapter ``vectors`` says why the bytes can be the same everywhere.
+
     Parameters
     ----------
     folder
@@ -215,6 +239,16 @@ def check(folder: str | Path) -> list[str]:
     -------
     list of str
         A line for each file that is missing or changed; empty if all is well.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from rnn_ref import vectors
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = vectors.write(folder)
+    ...     files[0].unlink()
+    ...     vectors.check(folder)
+    ['elman.npz: missing']
     """
     folder, problems = Path(folder), []
     manifest = json.loads((folder / "manifest.json").read_text("utf8"))
@@ -715,6 +749,8 @@ def _meaning(cell: Any, name: str) -> str:
 def main(arguments: list[str]) -> int:
     """``python -m rnn_ref.vectors OUT``, or ``--check OUT`` to compare with the checksums.
 
+    Chapter ``vectors`` begins with it.
+
     Parameters
     ----------
     arguments
@@ -724,6 +760,15 @@ def main(arguments: list[str]) -> int:
     -------
     int
         0, or 1 where a check finds something, or 2 for wrong arguments.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from rnn_ref import vectors
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = vectors.write(folder)
+    ...     status = vectors.main(["--check", folder])
+    every file is as the manifest says
     """
     match arguments:
         case ["--check", folder]:

@@ -39,6 +39,8 @@ _Law: TypeAlias = tuple[Array, Array | None, Array | None]
 class VRNNParams(NamedTuple):
     """Parameters of :class:`VRNN`.
 
+    Chapter ``vrnn``, :eq:`eq-vrnn-phi-x` to :eq:`eq-vrnn-recurrence`.
+
     Attributes
     ----------
     phi_x, phi_z
@@ -48,6 +50,16 @@ class VRNNParams(NamedTuple):
         holds the means first and the pre-activations of the standard deviations after them.
     layer
         Parameters of the recurrent layer, in its own type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, VRNN
+    >>> rng = np.random.default_rng(0)
+    >>> model = VRNN(input_size=3, latent_size=2, feature_size=8, layer=GRU(16, 5))
+    >>> params = model.init_params(rng)
+    >>> params.encoder.weights[0].shape, params.layer.weight_ih.shape  # the encoder reads F + H
+    ((8, 13), (15, 16))
     """
 
     phi_x: MLPParams
@@ -60,6 +72,8 @@ class VRNNParams(NamedTuple):
 
 class VRNNCache(NamedTuple):
     """What ``elbo`` keeps for ``elbo_backward``; change none of it in between.
+
+    Letters as in chapter ``vrnn``, :eq:`eq-vrnn-phi-x` to :eq:`eq-vrnn-recurrence`.
 
     Attributes
     ----------
@@ -84,6 +98,17 @@ class VRNNCache(NamedTuple):
         Caches of the networks, and of the recurrent layer at each step.
     model
         The model that made this.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, VRNN
+    >>> rng = np.random.default_rng(0)
+    >>> model = VRNN(input_size=3, latent_size=2, feature_size=8, layer=GRU(16, 5))
+    >>> params = model.init_params(rng)
+    >>> run = model.elbo(params, np.ones((4, 6, 3)), noise=rng.standard_normal((4, 6, 2)))
+    >>> run.cache.z.shape, run.cache.sigma_x.shape, run.cache.h.shape
+    ((4, 6, 2), (4, 6, 3), (5, 6, 5))
     """
 
     x: Array
@@ -105,7 +130,12 @@ class VRNNCache(NamedTuple):
 
 
 class Elbo(NamedTuple):
-    """What :meth:`VRNN.elbo` returns, in nats, one number a row, not averaged.
+    r"""What :meth:`VRNN.elbo` returns, in nats, one number a row, not averaged.
+
+    .. math::
+        \mathrm{bound} = -\sum_{t=1}^{T} (\mathrm{kl}_t + \mathrm{nll}_t)
+
+    Chapter ``vrnn``, :eq:`eq-vrnn-kl` to :eq:`eq-vrnn-bound`.
 
     Attributes
     ----------
@@ -119,6 +149,17 @@ class Elbo(NamedTuple):
         The layer's state after the last step.
     cache
         For :meth:`VRNN.elbo_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, VRNN
+    >>> rng = np.random.default_rng(0)
+    >>> model = VRNN(input_size=3, latent_size=2, feature_size=8, layer=GRU(16, 5))
+    >>> params = model.init_params(rng)
+    >>> run = model.elbo(params, np.ones((4, 6, 3)), noise=rng.standard_normal((4, 6, 2)))
+    >>> bool(np.allclose(run.bound, -(run.kl + run.nll).sum(0)))
+    True
     """
 
     bound: Array
@@ -131,6 +172,8 @@ class Elbo(NamedTuple):
 class Sample(NamedTuple):
     """What :meth:`VRNN.sample` returns.
 
+    Chapter ``vrnn``, :eq:`eq-vrnn-joint`.
+
     Attributes
     ----------
     x
@@ -141,6 +184,17 @@ class Sample(NamedTuple):
         Latent variables, shape (T, N, Z).
     final_state
         The layer's state after the last step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, VRNN
+    >>> rng = np.random.default_rng(0)
+    >>> model = VRNN(input_size=3, latent_size=2, feature_size=8, layer=GRU(16, 5))
+    >>> params = model.init_params(rng)
+    >>> drawn = model.sample(params, rng, steps=7, batch_size=2)
+    >>> drawn.x.shape, drawn.z.shape
+    ((7, 2, 3), (7, 2, 2))
     """
 
     x: Array
@@ -152,10 +206,19 @@ class Sample(NamedTuple):
 class VRNNNetworks(NamedTuple):
     """The feed-forward networks of a :class:`VRNN`: sizes, no arrays.
 
+    Chapter ``vrnn``, :eq:`eq-vrnn-phi-x` to :eq:`eq-vrnn-decoder`.
+
     Attributes
     ----------
     phi_x, phi_z, prior, encoder, decoder
         As in :class:`VRNNParams`.
+
+    Examples
+    --------
+    >>> from rnn_ref import GRU, VRNN
+    >>> model = VRNN(input_size=3, latent_size=2, feature_size=8, layer=GRU(16, 5))
+    >>> model.networks.encoder.sizes, model.networks.prior.sizes  # two outputs of size Z = 2
+    ((13, 8, 4), (5, 8, 4))
     """
 
     phi_x: MLP
@@ -187,8 +250,8 @@ class VRNN:
     Notes
     -----
     Chung et al. (2015), "A recurrent latent variable model for sequential data", equations (5) to
-    (7), (9) and (11). The chapter's equations are :eq:`eq-vrnn-phi-x` to :eq:`eq-vrnn-bound`, and
-    for the gradient :eq:`eq-vrnn-kl-by-mu` to :eq:`eq-vrnn-dx`.
+    (7), (9) and (11). These are :eq:`eq-vrnn-phi-x` to :eq:`eq-vrnn-bound` of chapter
+    ``vrnn``; the gradient is :eq:`eq-vrnn-kl-by-mu` to :eq:`eq-vrnn-dx`.
 
     Attributes
     ----------
@@ -214,7 +277,8 @@ class VRNN:
 
     Examples
     --------
-    >>> from rnn_ref import GRU
+    >>> import numpy as np
+    >>> from rnn_ref import GRU, VRNN
     >>> rng = np.random.default_rng(0)
     >>> model = VRNN(input_size=3, latent_size=2, feature_size=8, layer=GRU(16, 5))
     >>> params = model.init_params(rng)

@@ -87,6 +87,8 @@ _FUNCTIONS = {
 def from_keras(layer: Any) -> tuple[AnyLayer, Any]:
     """The layer and the parameters that compute what a layer of Keras computes.
 
+    Chapter ``rosetta`` finds these conventions by asking the frameworks.
+
     Parameters
     ----------
     layer
@@ -133,6 +135,8 @@ def from_keras(layer: Any) -> tuple[AnyLayer, Any]:
     Examples
     --------
     >>> import keras
+    >>> import numpy as np
+    >>> from rnn_ref.interop.keras import from_keras
     >>> gru = keras.layers.GRU(5, return_sequences=True, reset_after=False)
     >>> gru.build((None, None, 3))
     >>> layer, params = from_keras(gru)
@@ -169,6 +173,8 @@ def to_keras(
     """A new, built layer of Keras that computes what the layer does with these parameters.
 
     Needs Keras and a backend, which the extras ``keras`` and ``torch`` install.
+
+    Chapter ``rosetta`` finds what cannot be converted, and why.
 
     Parameters
     ----------
@@ -217,7 +223,9 @@ def to_keras(
     Examples
     --------
     >>> import keras
+    >>> import numpy as np
     >>> from rnn_ref import LSTM
+    >>> from rnn_ref.interop.keras import to_keras
     >>> layer = LSTM(3, 5)
     >>> params = layer.init_params(np.random.default_rng(0))
     >>> lstm = to_keras(layer, params)
@@ -257,6 +265,8 @@ def to_keras(
 def lengths_from_mask(mask: Array) -> Array:
     """The number of steps of each row, from a mask of Keras.
 
+    Chapter ``rosetta`` shows Keras skipping steps inside a row.
+
     Parameters
     ----------
     mask
@@ -279,6 +289,8 @@ def lengths_from_mask(mask: Array) -> Array:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from rnn_ref.interop.keras import lengths_from_mask
     >>> lengths_from_mask(np.array([[True, True, False], [False, False, False]]))
     array([2, 0])
     """

@@ -122,6 +122,8 @@ class Node(NamedTuple):
     ``layer.forward(params, x, state, lengths)`` computes what the node does; :meth:`run` does it in
     ONNX's shapes.
 
+    Chapter ``rosetta`` says which way each of these tensors lies.
+
     Attributes
     ----------
     name
@@ -146,6 +148,18 @@ class Node(NamedTuple):
         ``sequence_lens``, ``initial_h``, ``initial_c``, each with the name of its tensor.
     outputs
         Those of ``Y``, ``Y_h``, ``Y_c`` that the model uses, with the names of their tensors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn_ref import GRU
+    >>> from rnn_ref.interop.onnx import from_onnx, to_onnx
+    >>> layer = GRU(3, 5)
+    >>> params = layer.init_params(np.random.default_rng(0))
+    >>> (node,) = from_onnx(to_onnx(layer, params))
+    >>> Y, Y_h = node.run(np.ones((4, 2, 3)))
+    >>> Y.shape, Y_h.shape
+    ((4, 1, 2, 5), (1, 2, 5))
     """
 
     name: str
@@ -231,6 +245,8 @@ def from_onnx(model: Any, values: Mapping[str, Array] | None = None) -> list[Nod
 
     Needs the package ``onnx``, which the extra ``onnx`` installs.
 
+    Chapter ``rosetta`` finds these conventions by asking the frameworks.
+
     Parameters
     ----------
     model
@@ -265,7 +281,9 @@ def from_onnx(model: Any, values: Mapping[str, Array] | None = None) -> list[Nod
 
     Examples
     --------
+    >>> import numpy as np
     >>> from rnn_ref import LSTM
+    >>> from rnn_ref.interop.onnx import from_onnx, to_onnx
     >>> layer = LSTM(3, 5)
     >>> params = layer.init_params(np.random.default_rng(0))
     >>> (node,) = from_onnx(to_onnx(layer, params, state="input"))
@@ -329,6 +347,8 @@ def to_onnx(
     Needs the package ``onnx``, which the extra ``onnx`` installs. What it makes has operator set
     14. A model in float64 is valid, but onnxruntime 1.31 runs float32 only.
 
+    Chapter ``rosetta`` finds what cannot be converted, and why.
+
     Parameters
     ----------
     layer
@@ -370,8 +390,9 @@ def to_onnx(
 
     Examples
     --------
-    >>> import onnx
+    >>> import numpy as np, onnx
     >>> from rnn_ref import GRU, LSTM, Bidirectional, Stack
+    >>> from rnn_ref.interop.onnx import to_onnx
     >>> layer = Stack([Bidirectional(LSTM(3, 5), LSTM(3, 5)), GRU(10, 4)])
     >>> params = layer.init_params(np.random.default_rng(0), np.float32)
     >>> model = to_onnx(layer, params)

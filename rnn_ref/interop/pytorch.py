@@ -66,6 +66,8 @@ _NUMBERED = re.compile(r"(?P<field>\w+)_l(?P<depth>\d+)(?P<reverse>_reverse)?")
 def from_torch(module: Any) -> tuple[AnyLayer, Any]:
     """The layer and the parameters that compute what a module of ``torch.nn`` computes.
 
+    Chapter ``rosetta`` finds these conventions by asking the frameworks.
+
     Parameters
     ----------
     module
@@ -98,12 +100,13 @@ def from_torch(module: Any) -> tuple[AnyLayer, Any]:
 
     Examples
     --------
-    >>> import torch
+    >>> import numpy as np, torch
+    >>> from rnn_ref import LSTM
+    >>> from rnn_ref.interop.pytorch import from_torch
     >>> module = torch.nn.LSTM(3, 5, num_layers=2, bidirectional=True, batch_first=True)
     >>> layer, params = from_torch(module)
-    >>> layer.layers[1].backward_layer
-    LSTM(input_size=10, hidden_size=5, peephole=False, coupled=False, forget_gate=True, \
-proj_size=0, activations=('sigmoid', 'tanh', 'tanh'), clip=None)
+    >>> layer.layers[1].backward_layer == LSTM(10, 5)
+    True
     >>> params[1].backward_layer.weight_ih.shape
     (20, 10)
     >>> x = torch.randn(4, 6, 3)  # (N, T, D), since the module has batch_first
@@ -129,6 +132,8 @@ def from_state_dict(
 
     The class, all sizes, depth, directions, biases and the projection are read off names and
     shapes. ``weight_hh`` has 1, 3 or 4 times as many rows as there are units in RNN, GRU and LSTM.
+
+    Chapter ``rosetta`` finds these names and shapes by asking PyTorch.
 
     Parameters
     ----------
@@ -159,6 +164,7 @@ def from_state_dict(
     Examples
     --------
     >>> import torch
+    >>> from rnn_ref.interop.pytorch import from_state_dict
     >>> model = torch.nn.ModuleDict({"rnn": torch.nn.GRU(3, 5), "head": torch.nn.Linear(5, 2)})
     >>> layer, params = from_state_dict(model.state_dict(), prefix="rnn.")
     >>> layer.hidden_size, params.weight_ih.shape
@@ -207,6 +213,8 @@ def to_torch(
 
     Needs PyTorch, which the extra ``torch`` installs.
 
+    Chapter ``rosetta`` finds what cannot be converted, and why.
+
     Parameters
     ----------
     layer
@@ -251,7 +259,9 @@ def to_torch(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from rnn_ref import GRU, Stack
+    >>> from rnn_ref.interop.pytorch import to_torch
     >>> layer = Stack([GRU(3, 5), GRU(5, 5)])
     >>> module = to_torch(layer, layer.init_params(np.random.default_rng(0)), batch_first=True)
     >>> module, module.weight_hh_l1.dtype

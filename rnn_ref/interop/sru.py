@@ -24,6 +24,8 @@ from ..sru import SRU, SRUParams
 def from_sru(cell: Any) -> tuple[SRU, SRUParams]:
     """The layer and the parameters that compute what a cell of the package computes.
 
+    Chapter ``sru`` derives what the cell computes.
+
     Parameters
     ----------
     cell
@@ -54,7 +56,8 @@ def from_sru(cell: Any) -> tuple[SRU, SRUParams]:
 
     Examples
     --------
-    >>> import torch
+    >>> import numpy as np, torch
+    >>> from rnn_ref.interop.sru import from_sru
     >>> from sru import SRUCell
     >>> cell = SRUCell(3, 5)
     >>> layer, params = from_sru(cell)
@@ -95,6 +98,8 @@ def to_sru(layer: SRU, params: SRUParams) -> Any:
     Needs the package, which the extra ``sru`` installs, and to import it, a C++ compiler: the
     first import compiles for about a minute and warns that it found no CUDA where there is none.
 
+    Chapter ``sru`` derives what the cell computes.
+
     Parameters
     ----------
     layer
@@ -120,6 +125,9 @@ def to_sru(layer: SRU, params: SRUParams) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from rnn_ref import SRU
+    >>> from rnn_ref.interop.sru import to_sru
     >>> layer = SRU(3, 5, nonlinearity="tanh")
     >>> cell = to_sru(layer, layer.init_params(np.random.default_rng(0)))
     >>> cell.activation, cell.bias.dtype
