@@ -167,9 +167,10 @@ def numerical_gradients(
 
 
 def gradient_errors(actual: Gradients[P, S], expected: Gradients[P, S]) -> dict[str, float]:
-    """:func:`relative_error` of every array in two Gradients, by name.
+    """The relative error of every array in two Gradients, by name.
 
-    Chapter ``wrong_gradients`` plants mistakes and reads them off these errors.
+    What :func:`relative_error` says of two arrays, said of all. Chapter ``wrong_gradients`` plants
+    mistakes and reads them off these errors.
 
     Parameters
     ----------

@@ -113,9 +113,9 @@ class ElmanRNN(Cell[ElmanParams, ElmanState, ElmanCache]):
         a_t = W x_t + U h_{t-1} + b, \qquad h_t = f(a_t), \quad f = \tanh \text{ or } \max(0, \cdot)
 
     Same function as ``torch.nn.RNN``. Sources: Elman (1990), "Finding structure in time"; for the
-    gradient, Werbos (1990), "Backpropagation through time: what it does and how to do it". These
-    are :eq:`eq-elman-preactivation` and :eq:`eq-elman-state` of chapter ``elman``; its gradient is
-    :eq:`eq-elman-dh` to :eq:`eq-elman-dx`.
+    gradient, Werbos (1990), "Backpropagation through time: what it does and how to do it". The
+    equations are :eq:`eq-elman-preactivation` and :eq:`eq-elman-state` of chapter ``elman``, the
+    gradient is :eq:`eq-elman-dh` to :eq:`eq-elman-dx`.
 
     Attributes
     ----------

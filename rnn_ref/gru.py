@@ -134,8 +134,8 @@ class GRU(Cell[GRUParams, GRUState, GRUCache]):
     No map of weights turns one into the other in general.
 
     Source: Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder for
-    statistical machine translation". These are :eq:`eq-gru-reset` to
-    :eq:`eq-gru-hidden` of chapter ``gru``; its gradient is :eq:`eq-gru-dh` to :eq:`eq-gru-dx`.
+    statistical machine translation". The equations are :eq:`eq-gru-reset` to
+    :eq:`eq-gru-hidden` of chapter ``gru``, the gradient is :eq:`eq-gru-dh` to :eq:`eq-gru-dx`.
 
     Attributes
     ----------

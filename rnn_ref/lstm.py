@@ -160,8 +160,8 @@ class LSTM(Cell[LSTMParams, LSTMState, LSTMCache]):
     "LSTM: a search space odyssey" (coupling); Sak, Senior and Beaufays (2014), "Long short-term
     memory based recurrent neural network architectures" (projection). The gradient is the full one,
     as in Graves and Schmidhuber (2005), "Framewise phoneme classification with bidirectional LSTM";
-    the paper of 1997 truncates it. These are :eq:`eq-lstm-input` to
-    :eq:`eq-lstm-hidden` of chapter ``lstm``, with a projection :eq:`eq-lstm-projection`; its
+    the paper of 1997 truncates it. The equations are :eq:`eq-lstm-input`
+    to :eq:`eq-lstm-hidden` of chapter ``lstm``, with a projection :eq:`eq-lstm-projection`; the
     gradient is :eq:`eq-lstm-dh` to :eq:`eq-lstm-dx`.
 
     Attributes

@@ -144,8 +144,8 @@ class SRU(Cell[SRUParams, SRUState, SRUCache]):
     the first version of that paper, arXiv 1709.02755v1. The paper's g is the identity in version 2,
     either of the two in version 1. ``init_params`` draws as for every layer; the authors draw
     larger weights, of variance 1/D, and start with biases of 0.
-    Where D != H the authors' package applies alpha not here but once, to the initial W_s. These
-    are :eq:`eq-sru-candidate` to :eq:`eq-sru-hidden` of chapter ``sru``; its gradient is
+    Where D != H the authors' package applies alpha not here but once, to the initial W_s. The
+    equations are :eq:`eq-sru-candidate` to :eq:`eq-sru-hidden` of chapter ``sru``, the gradient is
     :eq:`eq-sru-dh` to :eq:`eq-sru-dx`.
 
     Attributes

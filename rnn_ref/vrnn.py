@@ -250,8 +250,8 @@ class VRNN:
     Notes
     -----
     Chung et al. (2015), "A recurrent latent variable model for sequential data", equations (5) to
-    (7), (9) and (11). These are :eq:`eq-vrnn-phi-x` to :eq:`eq-vrnn-bound` of chapter
-    ``vrnn``; the gradient is :eq:`eq-vrnn-kl-by-mu` to :eq:`eq-vrnn-dx`.
+    (7), (9) and (11). The equations above are :eq:`eq-vrnn-phi-x` to :eq:`eq-vrnn-bound`
+    of chapter ``vrnn``, the gradient is :eq:`eq-vrnn-kl-by-mu` to :eq:`eq-vrnn-dx`.
 
     Attributes
     ----------

@@ -8,7 +8,6 @@ order of the gates leaves as it is.
 
 from __future__ import annotations
 
-import doctest
 import importlib
 import io
 import subprocess
@@ -26,7 +25,6 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-import rnn_ref.interop.onnx
 from rnn_ref import (
     GRU,
     LSTM,
@@ -1060,8 +1058,3 @@ def test_import_needs_numpy_alone_and_says_what_to_install():
     first, *errors = done.stdout.splitlines()
     assert first == "['numpy', 'rnn_ref']"
     assert len(errors) == 2 and all("pip install 'rnn-ref[onnx]'" in error for error in errors)
-
-
-def test_docstrings():
-    failed, attempted = doctest.testmod(rnn_ref.interop.onnx)
-    assert attempted >= 10 and failed == 0

@@ -411,5 +411,5 @@ def test_facts_of_the_package(sru):
 
 @pytest.mark.sru_package
 def test_examples(sru):
-    failed, attempted = doctest.testmod(rnn_ref.interop.sru)
+    failed, attempted = doctest.testmod(rnn_ref.interop.sru, globs={})
     assert attempted >= 8 and failed == 0
