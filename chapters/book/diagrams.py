@@ -6,7 +6,7 @@ with its parameters: W multiplies the input, U the state, b is added, and so is 
 box has no matrix; its nonlinearity applies to the sum. p and v stand beside a wire and multiply
 element by element the cell state that runs on it. A circle is an elementwise operation, a dot a
 copy; two wires that run into one go on side by side. Where wires have to cross, one bridges the
-other.
+other. All cells stand on one grid, so that each can be read as an edit of the others.
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from .drawing import BEND, Drawing, Mark, Node, Point
+from .drawing import BEND, LAYER_WIDTH, RADIUS, Drawing, Mark, Node, Point
 
-# The rows that all gated cells share, in inches.
+# The grid that all cells share, in inches, so that one can be read as an edit of another. Rows: the
+# bus of the inputs, the learned maps, what is computed from them, the lane of the state. Columns: a
+# tap on the lane, the input, the boxes in the LSTM's letters, and where the output is put together.
+# What keeps, as f does, stands in the column of f, and what shows, as o does, in that of o.
 BUS, GATES, MIDDLE, UPPER, LANE = 0.98, 1.72, 2.55, 3.32, 3.98
-BOTTOM, TOP, LEFT = 0.42, 4.38, 0.62  # the frame
+X_TAP, X_IN, X_F, X_I, X_G, X_O, X_OUT = 0.84, 1.06, 1.42, 2.36, 3.3, 4.24, 5.36
+BOTTOM, TOP, LEFT, RIGHT = 0.42, 4.38, 0.62, 5.9  # the frame
+END = RIGHT + 0.5  # of the wires that leave it
 
 
 def draw_cell(kind: str, **options: Any) -> Figure:
@@ -45,72 +50,76 @@ def draw_cell(kind: str, **options: Any) -> Figure:
 
 
 def _elman() -> Drawing:
-    d = Drawing(3.7, 1.75)
-    d.frame(LEFT, BOTTOM, 3.05, 1.65)
-    layer = d.layer(1.95, BUS, r"\tanh", "W  U  b", "h")
-    d.wire((0.1, BUS), layer.left)
-    d.wire(layer.right, (3.6, BUS))
-    _input(d, 1.0, BUS)
-    _state(d, "h", BUS, 3.05)
+    # There is no lane above: the frame ends where nothing more comes.
+    d = _cell(top=MIDDLE + 0.35)
+    layer = d.layer(X_G, GATES, r"\tanh", "W  U  b", "h")
+    d.wire((0.1, BUS), (X_G, BUS), layer.bottom)
+    _input(d)
+    d.wire(layer.top, (X_G, MIDDLE), (X_OUT, MIDDLE), (X_OUT, BUS), (END, BUS))
+    _state(d, "h", BUS)
+    return d
+
+
+def _cell(variant: bool = False, top: float = TOP) -> Drawing:
+    """An empty cell."""
+    d = Drawing(RIGHT + 0.6, top + 0.05, variant=variant)
+    d.frame(LEFT, BOTTOM, RIGHT, top)
     return d
 
 
 def _lstm(forget_gate: bool, peephole: bool, coupled: bool) -> Drawing:
     if coupled and not forget_gate:
         raise ValueError("coupled: expected False together with forget_gate=False, got True")
-    d = Drawing(6.25, 4.43, variant=peephole or coupled or not forget_gate)
-    right = 5.65
-    d.frame(LEFT, BOTTOM, right, TOP)
-    x_f, x_i, x_g, x_o, x_out = 1.42, 2.36, 3.3, 4.24, 5.18
+    d = _cell(variant=peephole or coupled or not forget_gate)
     has_f = forget_gate and not coupled
     own_f: Mark = "same" if has_f else "gone"
 
     # Every learned map sees x_t and h_{t-1}, on one bus.
-    f = d.layer(x_f, GATES, r"\sigma", "W_f U_f b_f", "f", own_f)
-    i = d.layer(x_i, GATES, r"\sigma", "W_i U_i b_i", "i")
-    g = d.layer(x_g, GATES, r"\tanh", "W_g U_g b_g", "g")
-    o = d.layer(x_o, GATES, r"\sigma", "W_o U_o b_o", "o")
-    d.wire((0.1, BUS), (x_o, BUS), o.bottom)
-    _input(d, 0.9, BUS)
+    f = d.layer(X_F, GATES, r"\sigma", "W_f U_f b_f", "f", own_f)
+    i = d.layer(X_I, GATES, r"\sigma", "W_i U_i b_i", "i")
+    g = d.layer(X_G, GATES, r"\tanh", "W_g U_g b_g", "g")
+    o = d.layer(X_O, GATES, r"\sigma", "W_o U_o b_o", "o")
+    d.wire((0.1, BUS), (X_O, BUS), o.bottom)
+    _input(d)
     for gate in (f, i, g) if has_f else (i, g):
         d.wire(d.dot(gate.x, BUS), gate.bottom)
 
     # c = f * c_prev + i * g
-    times_i = d.operation(x_g, MIDDLE, "×")
-    plus = d.operation(x_g, LANE, "+")
+    times_i = d.operation(X_G, MIDDLE, "×")
+    plus = d.operation(X_G, LANE, "+")
     d.wire(i.top, times_i.left)
     d.wire(g.top, times_i.bottom)
     d.wire(times_i.top, plus.bottom)
-    d.wire(plus.right, (right + 0.5, LANE), state=True)
+    d.wire(plus.right, (END, LANE), state=True)
     if forget_gate:
-        times_f = d.operation(x_f, LANE, "×")
+        times_f = d.operation(X_F, LANE, "×")
         d.wire((0.1, LANE), times_f.left, state=True)
         d.wire(times_f.right, plus.left, state=True)
     else:
         d.wire((0.1, LANE), plus.left, state=True)
     if coupled:
-        one_minus = d.operation(x_f, UPPER - 0.3, "1-", "new")
-        d.wire(d.dot(x_i, MIDDLE - BEND, "new"), one_minus.right, mark="new")
+        one_minus = d.operation(X_F, UPPER - 0.3, "1-", "new")
+        d.wire(d.dot(X_I, MIDDLE - BEND, "new"), one_minus.right, mark="new")
         d.wire(one_minus.top, times_f.bottom, mark="new")
-        d.label(x_f + 0.08, UPPER + 0.12, "f_t", mark="new", ha="left")
+        d.label(X_F + 0.08, UPPER + 0.12, "f_t", mark="new", ha="left")
     else:
-        d.wire(f.top, times_f.bottom if forget_gate else (x_f, LANE - 0.05), mark=own_f)
+        d.wire(f.top, times_f.bottom if forget_gate else (X_F, LANE - 0.05), mark=own_f)
         _gate_label(d, f, "f", own_f)
 
     # h = o * tanh(c)
-    tanh = d.function(x_out, UPPER, r"\tanh")
-    times_o = d.operation(x_out, MIDDLE, "×")
-    d.wire(d.dot(x_out, LANE), tanh.top)
+    tanh = d.function(X_OUT, UPPER, r"\tanh")
+    times_o = d.operation(X_OUT, MIDDLE, "×")
+    d.wire(d.dot(X_OUT, LANE), tanh.top)
     d.wire(tanh.bottom, times_o.top)
     d.wire(o.top, times_o.left)
-    d.wire(times_o.bottom, (x_out, BUS), (right + 0.5, BUS))
+    d.wire(times_o.bottom, (X_OUT, BUS), (END, BUS))
 
     if peephole:
         _peepholes(d, f, i, o, has_f, coupled)
     for gate, name in ((i, "i"), (g, "g"), (o, "o")):
         _gate_label(d, gate, name)
-    _state(d, "c", LANE, right)
-    _state(d, "h", BUS, right)
+    _state(d, "c", LANE)
+    _state(d, "h", BUS)
     return d
 
 
@@ -123,7 +132,8 @@ def _peepholes(d: Drawing, f: Node, i: Node, o: Node, has_f: bool, coupled: bool
 
     into_i, into_o, rail = enter(i, "i"), enter(o, "o"), MIDDLE - 0.12
     hops = () if coupled else ((f.x, rail),)
-    d.wire(d.dot(0.84, LANE, "new"), (0.84, rail), (into_i[0], rail), into_i, hops=hops, mark="new")
+    start = d.dot(X_TAP, LANE, "new")
+    d.wire(start, (X_TAP, rail), (into_i[0], rail), into_i, hops=hops, mark="new")
     d.wire(d.dot(into_o[0], LANE, "new"), into_o, mark="new")
     if has_f:
         into_f = enter(f, "f")
@@ -131,26 +141,25 @@ def _peepholes(d: Drawing, f: Node, i: Node, o: Node, has_f: bool, coupled: bool
 
 
 def _gru(reset: str) -> Drawing:
-    d = Drawing(6.1, 4.43, variant=reset == "before")
-    right = 5.5
-    d.frame(LEFT, BOTTOM, right, TOP)
-    x_z, x_r, x_m, x_n = 1.7, 2.67, 3.64, 4.92
+    d = _cell(variant=reset == "before")
+    # z keeps, as f does; the candidate is in two boxes, and the second has to wait for r.
+    x_z, x_r, x_m, x_n = X_F, X_I, X_G, X_OUT
+    rail_h, rail_x = 0.77, 0.57
 
     # The gates see x_t and h_{t-1} on one bus; the candidate takes them apart.
     z = d.layer(x_z, GATES, r"\sigma", "W_z U_z b_z", "z")
     r = d.layer(x_r, GATES, r"\sigma", "W_r U_r b_r", "r")
     n = d.layer(x_n, MIDDLE, r"\tanh", "W_n b_n", "n")
-    x_h, x_x, bus, rail_h, rail_x = 0.86, 1.14, 1.12, 0.83, 0.58
-    d.wire(d.dot(x_h, bus), (x_r, bus), r.bottom)
-    d.wire(d.dot(x_z, bus), z.bottom)
-    _input(d, x_x, bus, hops=((x_x, rail_h),))
-    d.wire(d.dot(x_x, rail_x), (x_n, rail_x), n.bottom)
+    d.wire(d.dot(X_TAP, BUS), (x_r, BUS), r.bottom)
+    d.wire(d.dot(x_z, BUS), z.bottom)
+    _input(d, hops=((X_IN, rail_h),))
+    d.wire(d.dot(X_IN, rail_x), (x_n, rail_x), n.bottom)
 
     # m: r and the product with U_n, in either order.
     if reset == "after":
         m = d.layer(x_m, GATES, "", "U_n b_m", "m")
         times_r = d.operation(x_m, MIDDLE, "×")
-        d.wire(d.dot(x_h, LANE), (x_h, rail_h), (x_m, rail_h), m.bottom)
+        d.wire(d.dot(X_TAP, LANE), (X_TAP, rail_h), (x_m, rail_h), m.bottom)
         d.wire(m.top, times_r.bottom)
         d.wire(r.top, times_r.left)
         d.wire(times_r.right, n.left)
@@ -159,7 +168,7 @@ def _gru(reset: str) -> Drawing:
     else:
         m = d.layer(x_m, MIDDLE, "", "U_n b_m", "m", "new")
         times_r = d.operation(x_m, GATES, "×", "new")
-        d.wire(d.dot(x_h, LANE), (x_h, rail_h), (x_m, rail_h), times_r.bottom)
+        d.wire(d.dot(X_TAP, LANE), (X_TAP, rail_h), (x_m, rail_h), times_r.bottom)
         d.wire(r.right, times_r.left, mark="new")
         d.wire(times_r.top, m.bottom, mark="new")
         d.wire(m.right, n.left, mark="new")
@@ -173,7 +182,7 @@ def _gru(reset: str) -> Drawing:
     one_minus = d.operation((x_z + x_n) / 2, UPPER, "1-")
     d.wire((0.1, LANE), keep.left, state=True)
     d.wire(keep.right, plus.left, state=True)
-    d.wire(plus.right, (right + 0.5, LANE), state=True)
+    d.wire(plus.right, (END, LANE), state=True)
     d.wire(z.top, keep.bottom)
     d.wire(d.dot(x_z, UPPER), one_minus.left)
     d.wire(one_minus.right, write.left)
@@ -181,24 +190,23 @@ def _gru(reset: str) -> Drawing:
     d.wire(write.top, plus.bottom)
     _gate_label(d, z, "z")
     _gate_label(d, n, "n")
-    _state(d, "h", LANE, right)
+    _state(d, "h", LANE)
     return d
 
 
 def _sru(version: int, nonlinearity: str, highway: bool) -> Drawing:
     variant = version == 1 or nonlinearity == "tanh" or not highway
-    d = Drawing(6.2, 4.43, variant=variant)
-    right = 5.6
-    d.frame(LEFT, BOTTOM, right, TOP)
-    x_x, x_f, x_u, x_r, x_out = 1.0, 1.65, 2.7, 3.75, 5.1
+    d = _cell(variant)
+    # r shows, as o does; that there is no box i says that f is coupled.
+    x_f, x_u, x_r, x_out = X_F, X_G, X_O, X_OUT
     peephole: Mark = "same" if version == 2 else "gone"
 
     # The learned maps see x_t and nothing else: no state comes in below.
     f = d.layer(x_f, GATES, r"\sigma", "W_f b_f", "f")
     u = d.layer(x_u, GATES, "", "W_u", "g")  # the candidate's colour
     r = d.layer(x_r, GATES, r"\sigma", "W_r b_r", "r")
-    d.wire((x_x + BEND, BUS), (x_r, BUS), r.bottom)
-    _input(d, x_x, BUS)
+    d.wire((X_IN + BEND, BUS), (x_r, BUS), r.bottom)
+    _input(d)
     for box in (f, u):
         d.wire(d.dot(box.x, BUS), box.bottom)
 
@@ -209,7 +217,7 @@ def _sru(version: int, nonlinearity: str, highway: bool) -> Drawing:
     one_minus_f = d.operation((x_f + x_u) / 2, UPPER, "1-")
     d.wire((0.1, LANE), keep.left, state=True)
     d.wire(keep.right, plus.left, state=True)
-    d.wire(plus.right, (right + 0.5, LANE), state=True)
+    d.wire(plus.right, (END, LANE), state=True)
     d.wire(f.top, keep.bottom)
     d.wire(d.dot(x_f, UPPER), one_minus_f.left)
     d.wire(one_minus_f.right, write.left)
@@ -219,8 +227,8 @@ def _sru(version: int, nonlinearity: str, highway: bool) -> Drawing:
     # v is a vector: the gates look at the previous cell state as through the LSTM's peepholes.
     rail = MIDDLE - 0.12
     into_f, into_r = ((gate.x - 0.22, gate.top[1]) for gate in (f, r))
-    start, hops = d.dot(0.84, LANE, peephole), ((x_f, rail), (x_u, rail))
-    d.wire(start, (0.84, rail), (into_r[0], rail), into_r, hops=hops, mark=peephole)
+    start, hops = d.dot(X_TAP, LANE, peephole), ((x_f, rail), (x_u, rail))
+    d.wire(start, (X_TAP, rail), (into_r[0], rail), into_r, hops=hops, mark=peephole)
     d.wire(d.dot(into_f[0], rail, peephole), into_f, mark=peephole)
     for gate, name in ((f, "v_f"), (r, "v_r")):
         d.label(gate.x - 0.29, gate.top[1] + 0.1, name, mark=peephole, ha="right")
@@ -234,39 +242,41 @@ def _sru(version: int, nonlinearity: str, highway: bool) -> Drawing:
         d.wire(g.bottom, times_r.top)
     else:
         d.wire(d.dot(x_out, LANE), times_r.top)
+    x_h = (x_out + RADIUS + RIGHT) / 2
+    out = (x_h, GATES), (x_h, BUS), (END, BUS)
     if highway:
         plus_s = d.operation(x_out, GATES, "+")
         d.wire(times_r.bottom, plus_s.top)
-        d.wire(plus_s.right, (right + 0.5, GATES))
-        _highway(d, x_x, plus_s.bottom, "same")
+        d.wire(plus_s.right, *out)
+        _highway(d, plus_s.bottom, "same")
     else:
-        d.wire(times_r.bottom, (x_out, GATES), (right + 0.5, GATES))
-        _highway(d, x_x, (x_out, GATES - 0.05), "gone")
+        d.wire(times_r.bottom, (x_out, GATES), *out)
+        _highway(d, (x_out, GATES - 0.05), "gone")
 
     _gate_label(d, f, "f")
     d.label(u.x + 0.08, u.top[1] + 0.1, "u_t", "g", ha="left")
     _gate_label(d, r, "r")
-    _state(d, "c", LANE, right)
-    d.label(right + 0.25, GATES + 0.1, "h_t")
+    _state(d, "c", LANE)
+    d.label(RIGHT + 0.25, BUS + 0.1, "h_t")  # and no h_{t-1}
     return d
 
 
-def _highway(d: Drawing, x_x: float, end: Point, mark: Mark) -> None:
+def _highway(d: Drawing, end: Point, mark: Mark) -> None:
     """The SRU's input on its way past all boxes to the output, times 1 - r."""
-    rail, y, x_minus = 0.66, 1.12, 4.5
+    rail, y, x_minus = 0.66, 1.12, (X_O + LAYER_WIDTH / 2 + X_OUT - RADIUS) / 2
     one_minus = d.operation(x_minus, GATES, "1-", mark)
     times = d.operation(end[0], y, "×", mark)
     d.wire(d.dot(x_minus, MIDDLE, mark), one_minus.top, mark=mark)
     d.wire(one_minus.bottom, (x_minus, y), times.left, mark=mark)
-    d.wire(d.dot(x_x, rail, mark), (end[0], rail), times.bottom, mark=mark)
+    d.wire(d.dot(X_IN, rail, mark), (end[0], rail), times.bottom, mark=mark)
     d.wire(times.top, end, mark=mark)
     d.label(end[0] + 0.08, rail + 0.08, "s_t", mark=mark, ha="left")
 
 
-def _input(d: Drawing, x: float, bus: float, hops: tuple[Point, ...] = ()) -> None:
+def _input(d: Drawing, hops: tuple[Point, ...] = ()) -> None:
     """x_t comes from below and runs into the bus."""
-    d.wire((x, 0.05), (x, bus), (x + BEND, bus), arrow=False, hops=hops)
-    d.label(x + 0.09, 0.14, "x_t", ha="left")
+    d.wire((X_IN, 0.05), (X_IN, BUS), (X_IN + BEND, BUS), arrow=False, hops=hops)
+    d.label(X_IN + 0.09, 0.14, "x_t", ha="left")
 
 
 def _gate_label(d: Drawing, gate: Node, name: str, mark: Mark = "same") -> None:
@@ -274,10 +284,10 @@ def _gate_label(d: Drawing, gate: Node, name: str, mark: Mark = "same") -> None:
     d.label(gate.x + 0.08, gate.top[1] + 0.1, f"{name}_t", name, mark, ha="left")
 
 
-def _state(d: Drawing, name: str, y: float, right: float) -> None:
+def _state(d: Drawing, name: str, y: float) -> None:
     """The names of a state on both sides of the cell."""
     d.label(0.3, y + 0.1, f"{name}_{{t-1}}")
-    d.label(right + 0.25, y + 0.1, f"{name}_t")
+    d.label(RIGHT + 0.25, y + 0.1, f"{name}_t")
 
 
 CELLS: dict[str, tuple[Callable[..., Drawing], dict[str, tuple[Any, ...]]]] = {
@@ -513,9 +523,9 @@ def draw_vrnn(part: str = "all") -> Figure:
         """How to draw what the parts with these initials use."""
         return "same" if part == "all" or part[0] in letters else "faded"
 
-    d = Drawing(6.3, 4.4)
-    x_p, x_e, x_phi, x_d, x_r = 0.95, 2.05, 3.15, 4.3, 5.45
-    bus, nets, row_x, row_z, rail = 0.5, 1.5, 2.85, 4.06, 3.42
+    d = _cell()
+    x_p, x_e, x_phi, x_d, x_r = X_F, X_I, X_G - 0.06, X_O, X_OUT
+    bus, nets, row_x, row_z, rail = BUS, GATES, 2.78, LANE, UPPER
 
     def network(x: float, name: str) -> Node:
         color, mark = VRNN_PARTS[name], used(name[0])
@@ -529,15 +539,15 @@ def draw_vrnn(part: str = "all") -> Figure:
     phi_x = d.layer(x_phi, row_x, "", r"\varphi_x", mark=used("er"))
     phi_z = d.layer(x_phi, row_z, "", r"\varphi_z", mark=used("dr"))
     z = d.variable(x_e, row_z, "z_t", mark=used("pedr"))
-    x = d.variable(x_d - 0.13, row_x, "x_t", observed=True, mark=used("edr"))
+    x = d.variable(x_d - 0.04, row_x, "x_t", observed=True, mark=used("edr"))
 
     # All four parts read the previous state; a piece of the bus is for those that are still ahead.
     for a, b, ahead in ((0.1, x_p, "pedr"), (x_p, x_e, "edr"), (x_e, x_d, "dr")):
         d.wire((a, bus), (b, bus), arrow=False, mark=used(ahead))
     d.wire((x_d, bus), cell.left, mark=used("r"))
-    d.wire(cell.right, (6.2, bus), mark=used("r"))
-    d.label(0.32, bus + 0.1, "h_{t-1}")
-    d.label(6.06, bus + 0.1, "h_t", mark=used("r"))
+    d.wire(cell.right, (END, bus), mark=used("r"))
+    d.label(0.3, bus + 0.1, "h_{t-1}")
+    d.label(RIGHT + 0.25, bus + 0.1, "h_t", mark=used("r"))
 
     # z_t: expected by the prior, inferred by the encoder
     def distribution(x: float, y: float, of: str, name: str, ha: str = "left") -> None:
@@ -547,7 +557,7 @@ def draw_vrnn(part: str = "all") -> Figure:
     d.wire(prior.top, (x_p, row_z), z.left, mark=used("p"))
     d.wire(encoder.top, z.bottom, mark=used("e"))
     distribution(x_p + 0.08, prior.top[1] + 0.12, "0", "prior")
-    distribution(x_e + 0.08, rail - 0.02, "z", "encoder")
+    distribution(x_e + 0.08, rail + 0.1, "z", "encoder")
 
     # x_t: read by the encoder and the recurrence, generated by the decoder
     x_in = x_e + 0.24
@@ -557,7 +567,7 @@ def draw_vrnn(part: str = "all") -> Figure:
     distribution(x.x - 0.08, decoder.top[1] + 0.12, "x", "decoder", ha="right")
 
     # What the decoder and the recurrence read of z_t and x_t
-    z_in, split = x_d + 0.3, (x_d + 0.3, row_z)
+    z_in, split = x_d + 0.33, (x_d + 0.33, row_z)
     d.wire(z.right, phi_z.left, mark=used("dr"))
     d.wire(phi_z.right, split, arrow=False, mark=used("dr"))
     d.wire(d.dot(*split, used("d")), (z_in, decoder.top[1]), mark=used("d"))
