@@ -8,6 +8,8 @@ show_source(GRU.step, ...)
     Display the package's own source as a listing whose labels link to the equations.
 draw_cell("lstm", peephole=True)
     One step of a cell, or of a variant as an edit of it.
+draw_legend()
+    The symbols of all these diagrams.
 draw_unrolled("elman", steps=3, task="many-to-one")
     A cell over time, with the inputs and outputs of a task.
 draw_vrnn("encoder")
@@ -31,7 +33,14 @@ The drawing functions return a Matplotlib figure: let it be the last value of a 
 """
 
 from .data import digit_images, jfk_temperature, word_list
-from .diagrams import draw_backward, draw_cell, draw_layers, draw_unrolled, draw_vrnn
+from .diagrams import (
+    draw_backward,
+    draw_cell,
+    draw_layers,
+    draw_legend,
+    draw_unrolled,
+    draw_vrnn,
+)
 from .planting import planted, show_edit
 from .source import show_source
 from .style import COLORS, use_book_style
@@ -46,6 +55,7 @@ __all__ = [
     "draw_backward",
     "draw_cell",
     "draw_layers",
+    "draw_legend",
     "draw_unrolled",
     "draw_vrnn",
     "embedded_reber",

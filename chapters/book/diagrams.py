@@ -32,9 +32,9 @@ def draw_cell(kind: str, **options: Any) -> Figure:
     """Draw one step of a cell, ``draw_cell("lstm", peephole=True)``.
 
     The options are those of the layer's class: ``forget_gate``, ``peephole`` and ``coupled`` of the
-    LSTM, ``reset`` of the GRU, ``version``, ``nonlinearity`` and ``highway`` of the SRU. A variant
-    is drawn as an edit of the cell with the default options: what it adds is in the accent colour,
-    what it takes away is faint and dashed.
+    LSTM, with ``projection`` for a ``proj_size`` above 0, ``reset`` of the GRU, ``version``,
+    ``nonlinearity`` and ``highway`` of the SRU. A variant is drawn as an edit of the cell with the
+    default options: what it adds is in the accent colour, what it takes away is faint and dashed.
     """
     if kind not in CELLS:
         raise ValueError(f"kind: expected one of {', '.join(map(repr, CELLS))}, got {kind!r}")
@@ -67,10 +67,10 @@ def _cell(variant: bool = False, top: float = TOP) -> Drawing:
     return d
 
 
-def _lstm(forget_gate: bool, peephole: bool, coupled: bool) -> Drawing:
+def _lstm(forget_gate: bool, peephole: bool, coupled: bool, projection: bool) -> Drawing:
     if coupled and not forget_gate:
         raise ValueError("coupled: expected False together with forget_gate=False, got True")
-    d = _cell(variant=peephole or coupled or not forget_gate)
+    d = _cell(variant=peephole or coupled or projection or not forget_gate)
     has_f = forget_gate and not coupled
     own_f: Mark = "same" if has_f else "gone"
 
@@ -112,7 +112,13 @@ def _lstm(forget_gate: bool, peephole: bool, coupled: bool) -> Drawing:
     d.wire(d.dot(X_OUT, LANE), tanh.top)
     d.wire(tanh.bottom, times_o.top)
     d.wire(o.top, times_o.left)
-    d.wire(times_o.bottom, (X_OUT, BUS), (END, BUS))
+    out = times_o.bottom
+    if projection:
+        W_r = d.layer(X_OUT, GATES, "", "W_r", mark="new")
+        d.wire(out, W_r.top, mark="new")
+        d.label(X_OUT + 0.08, W_r.top[1] + 0.1, "m_t", mark="new", ha="left")
+        out = W_r.bottom
+    d.wire(out, (X_OUT, BUS), (END, BUS))
 
     if peephole:
         _peepholes(d, f, i, o, has_f, coupled)
@@ -295,7 +301,12 @@ CELLS: dict[str, tuple[Callable[..., Drawing], dict[str, tuple[Any, ...]]]] = {
     "elman": (_elman, {}),
     "lstm": (
         _lstm,
-        {"forget_gate": (True, False), "peephole": (False, True), "coupled": (False, True)},
+        {
+            "forget_gate": (True, False),
+            "peephole": (False, True),
+            "coupled": (False, True),
+            "projection": (False, True),
+        },
     ),
     "gru": (_gru, {"reset": ("after", "before")}),
     "sru": (
@@ -303,6 +314,44 @@ CELLS: dict[str, tuple[Callable[..., Drawing], dict[str, tuple[Any, ...]]]] = {
         {"version": (2, 1), "nonlinearity": ("identity", "tanh"), "highway": (True, False)},
     ),
 }
+
+
+def draw_legend() -> Figure:
+    """Draw the symbols of all diagrams of cells, each with its meaning."""
+    d = Drawing(RIGHT + 0.6, 2.85)
+    top, bottom, below = 2.4, 0.9, 0.6
+    x_1, x_2, x_3, x_4 = 0.85, 2.45, 4.05, 5.65
+
+    def meaning(x: float, y: float, *lines: str) -> None:
+        for k, line in enumerate(lines):
+            words = rf"\mathrm{{{line}}}".replace(" ", r"\ ")
+            d.label(x, y - below - 0.2 * k, words, size=12.5)
+
+    d.layer(x_1, top, r"\sigma", "W U b")
+    meaning(x_1, top, "learned map", "of x and h")
+    d.function(x_2, top, r"\tanh")
+    meaning(x_2, top, "function", "without weights")
+    for dx, symbol in ((-0.42, "×"), (0, "+"), (0.42, "1-")):
+        d.operation(x_3 + dx, top, symbol)
+    meaning(x_3, top, "entry by entry")
+    d.wire((x_4 - 0.6, top + 0.14), (x_4 + 0.6, top + 0.14), state=True)
+    d.wire((x_4 - 0.6, top - 0.14), (x_4 + 0.6, top - 0.14))
+    meaning(x_4, top, "lane of the state", "and other wires")
+
+    d.wire((x_1 - 0.6, bottom), (x_1 + 0.6, bottom))
+    d.wire(d.dot(x_1, bottom), (x_1, bottom + 0.36))
+    meaning(x_1, bottom, "copy")
+    d.wire((x_2, bottom - 0.3), (x_2, bottom + 0.36))
+    d.wire((x_2 - 0.6, bottom), (x_2 + 0.6, bottom), hops=((x_2, bottom),))
+    meaning(x_2, bottom, "no contact")
+    d.wire((x_3 - 0.6, bottom), (x_3 + 0.6, bottom))
+    d.wire((x_3, bottom - 0.36), (x_3, bottom), (x_3 + BEND, bottom), arrow=False)
+    meaning(x_3, bottom, "side by side")
+    new, gone = bottom + 0.14, bottom - 0.14
+    d.wire((x_4 - 0.6, new), (x_4 + 0.6, new), mark="new")
+    d.wire((x_4 - 0.6, gone), (x_4 + 0.6, gone), mark="gone")
+    meaning(x_4, bottom, "added by the edit", "and taken away")
+    return d.figure
 
 
 def draw_unrolled(

@@ -152,10 +152,17 @@ class Drawing:
         return x, y
 
     def label(
-        self, x: float, y: float, text: str, name: str = "", mark: Mark = "same", ha: str = "center"
+        self,
+        x: float,
+        y: float,
+        text: str,
+        name: str = "",
+        mark: Mark = "same",
+        ha: str = "center",
+        size: float = 16,
     ) -> None:
         """The name of the quantity on a wire, with its baseline at ``y``."""
-        self._text(x, y, text, self._color(name, mark), size=16, ha=ha)
+        self._text(x, y, text, self._color(name, mark), size=size, ha=ha)
 
     def wire(
         self,
