@@ -17,6 +17,7 @@ import importlib
 import re
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from api import defined_name
@@ -39,7 +40,7 @@ LISTING = re.compile(
     r'(?P<before><div class="highlight-[^>]*><div class="highlight"><pre>)(?P<code>.*?)(?=</pre>)',
     re.S,
 )
-PIECE = re.compile(r"<[^>]*>|&\w+;|&#\w+;|.", re.S)
+PIECE = re.compile(r"<[^>]*>|&[^;]*;|[^<&]+")
 
 
 class Uses(ast.NodeVisitor):
@@ -159,23 +160,24 @@ class Uses(ast.NodeVisitor):
 
 def linked(code: str, uses: Uses, address: Callable[[str], str]) -> str:
     """Highlighted code in which the first use of each entry is a link."""
-    pieces = PIECE.findall(code)
-    places = [k for k, piece in enumerate(pieces) if not piece.startswith("<")]
-    text = "".join(html.unescape(pieces[k]) for k in places)
+    text, at = "", []  # the code itself, and where in the HTML each of its characters stands
+    for match in PIECE.finditer(code):
+        if not match[0].startswith("<"):
+            text += html.unescape(match[0])
+            at += [match.start()] if match[0].startswith("&") else range(*match.span())
     try:
         uses.visit(ast.parse(text))
-    except SyntaxError:  # a listing may be a part of a statement
+    except SyntaxError:  # what only IPython understands
         return code
-    lines, seen = text.split("\n"), set()
+    lines, first = [f"{line}\n" for line in text.split("\n")], {}
     for number, column, word, entry in sorted(uses.found):
-        if entry not in seen:
-            seen.add(entry)
-            before, line = lines[: number - 1], lines[number - 1].encode()
-            end = sum(len(b) + 1 for b in before) + len(line[:column].decode())
-            first, last = places[end - len(word)], places[end - 1]
-            pieces[first] = f'<a class="api-in-code" href="{address(entry)}">{pieces[first]}'
-            pieces[last] += "</a>"
-    return "".join(pieces)
+        line = lines[number - 1].encode()[:column].decode()
+        first.setdefault(entry, (sum(map(len, lines[: number - 1])) + len(line), word))
+    for entry, (end, word) in sorted(first.items(), key=itemgetter(1), reverse=True):
+        start, stop = at[end - len(word)], at[end - 1] + 1
+        link = f'<a class="api-in-code" href="{address(entry)}">{word}</a>'
+        code = code[:start] + link + code[stop:]
+    return code
 
 
 def entry_address(app: Sphinx, page: str, entry: str) -> str:

@@ -17,6 +17,8 @@ Tree = TypeVar("Tree")  # an array, None, or a tuple or NamedTuple of trees
 def named_arrays(tree: Any, prefix: str = "") -> dict[str, Array]:
     """The arrays of a tree by name, depth first; what is None has no name.
 
+    Chapter ``wrong_gradients`` lines up all gradients of a layer with it.
+
     Parameters
     ----------
     tree
@@ -49,6 +51,8 @@ def named_arrays(tree: Any, prefix: str = "") -> dict[str, Array]:
 
 def map_arrays(f: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     """Apply ``f`` to the arrays that stand in the same place of trees of one form.
+
+    Chapter ``composition`` adds up the gradients of pieces with it.
 
     Parameters
     ----------
@@ -85,6 +89,8 @@ def map_arrays(f: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
 def flat(tree: Any) -> list[Any]:
     """The arrays of a tree in one list, depth first.
 
+    Chapter ``composition`` compares the states and gradients of stacks with it.
+
     Parameters
     ----------
     tree
@@ -108,6 +114,8 @@ def flat(tree: Any) -> list[Any]:
 
 def filled(form: Tree, arrays: Iterable[Any]) -> Tree:
     """The tree of the form of ``form`` whose :func:`flat` list is ``arrays``.
+
+    Chapter ``vrnn`` puts a tree together in this way, with one of its arrays moved.
 
     Parameters
     ----------
@@ -136,6 +144,8 @@ def filled(form: Tree, arrays: Iterable[Any]) -> Tree:
 
 def field_names(tree: tuple[Any, ...]) -> Iterable[str]:
     """Names of the parts of a tuple: a NamedTuple's fields, or positions.
+
+    A cell's parameters have names, those of a stack positions (chapter ``composition``).
 
     Examples
     --------
