@@ -8,6 +8,8 @@ show_source(GRU.step, ...)
     Display the package's own source as a listing whose labels link to the equations.
 draw_cell("lstm", peephole=True)
     One step of a cell, or of a variant as an edit of it.
+draw_idea()
+    A GRU in which one equation stands out, and in it one quantity.
 draw_legend()
     The symbols of all these diagrams.
 draw_unrolled("elman", steps=3, task="many-to-one")
@@ -36,6 +38,7 @@ from .data import digit_images, jfk_temperature, word_list
 from .diagrams import (
     draw_backward,
     draw_cell,
+    draw_idea,
     draw_layers,
     draw_legend,
     draw_unrolled,
@@ -54,6 +57,7 @@ __all__ = [
     "digit_images",
     "draw_backward",
     "draw_cell",
+    "draw_idea",
     "draw_layers",
     "draw_legend",
     "draw_unrolled",

@@ -146,31 +146,32 @@ def _peepholes(d: Drawing, f: Node, i: Node, o: Node, has_f: bool, coupled: bool
         d.wire(d.dot(into_f[0], rail, "new"), into_f, mark="new")
 
 
-def _gru(reset: str) -> Drawing:
+def _gru(reset: str, rest: Mark = "same", lit: Mark = "same") -> Drawing:
+    """``rest`` is how to draw what the last equation does not name, ``lit`` how to draw z_t."""
     d = _cell(variant=reset == "before")
     # z keeps, as f does; the candidate is in two boxes, and the second has to wait for r.
     x_z, x_r, x_m, x_n = X_F, X_I, X_G, X_OUT
     rail_h, rail_x = 0.77, 0.57
 
     # The gates see x_t and h_{t-1} on one bus; the candidate takes them apart.
-    z = d.layer(x_z, GATES, r"\sigma", "W_z U_z b_z", "z")
-    r = d.layer(x_r, GATES, r"\sigma", "W_r U_r b_r", "r")
+    z = d.layer(x_z, GATES, r"\sigma", "W_z U_z b_z", "z", lit)
+    r = d.layer(x_r, GATES, r"\sigma", "W_r U_r b_r", "r", rest)
     n = d.layer(x_n, MIDDLE, r"\tanh", "W_n b_n", "n")
-    d.wire(d.dot(X_TAP, BUS), (x_r, BUS), r.bottom)
-    d.wire(d.dot(x_z, BUS), z.bottom)
-    _input(d, hops=((X_IN, rail_h),))
-    d.wire(d.dot(X_IN, rail_x), (x_n, rail_x), n.bottom)
+    d.wire(d.dot(X_TAP, BUS, rest), (x_r, BUS), r.bottom, mark=rest)
+    d.wire(d.dot(x_z, BUS, rest), z.bottom, mark=rest)
+    _input(d, hops=((X_IN, rail_h),), mark=rest)
+    d.wire(d.dot(X_IN, rail_x, rest), (x_n, rail_x), n.bottom, mark=rest)
 
     # m: r and the product with U_n, in either order.
     if reset == "after":
-        m = d.layer(x_m, GATES, "", "U_n b_m", "m")
-        times_r = d.operation(x_m, MIDDLE, "×")
-        d.wire(d.dot(X_TAP, LANE), (X_TAP, rail_h), (x_m, rail_h), m.bottom)
-        d.wire(m.top, times_r.bottom)
-        d.wire(r.top, times_r.left)
-        d.wire(times_r.right, n.left)
-        _gate_label(d, r, "r")
-        _gate_label(d, m, "m")
+        m = d.layer(x_m, GATES, "", "U_n b_m", "m", rest)
+        times_r = d.operation(x_m, MIDDLE, "×", rest)
+        d.wire(d.dot(X_TAP, LANE, rest), (X_TAP, rail_h), (x_m, rail_h), m.bottom, mark=rest)
+        d.wire(m.top, times_r.bottom, mark=rest)
+        d.wire(r.top, times_r.left, mark=rest)
+        d.wire(times_r.right, n.left, mark=rest)
+        _gate_label(d, r, "r", rest)
+        _gate_label(d, m, "m", rest)
     else:
         m = d.layer(x_m, MIDDLE, "", "U_n b_m", "m", "new")
         times_r = d.operation(x_m, GATES, "×", "new")
@@ -189,12 +190,12 @@ def _gru(reset: str) -> Drawing:
     d.wire((0.1, LANE), keep.left, state=True)
     d.wire(keep.right, plus.left, state=True)
     d.wire(plus.right, (END, LANE), state=True)
-    d.wire(z.top, keep.bottom)
-    d.wire(d.dot(x_z, UPPER), one_minus.left)
+    d.wire(z.top, keep.bottom, mark=lit)
+    d.wire(d.dot(x_z, UPPER, lit), one_minus.left, mark=lit)
     d.wire(one_minus.right, write.left)
     d.wire(n.top, write.bottom)
     d.wire(write.top, plus.bottom)
-    _gate_label(d, z, "z")
+    _gate_label(d, z, "z", lit)
     _gate_label(d, n, "n")
     _state(d, "h", LANE)
     return d
@@ -279,10 +280,10 @@ def _highway(d: Drawing, end: Point, mark: Mark) -> None:
     d.label(end[0] + 0.08, rail + 0.08, "s_t", mark=mark, ha="left")
 
 
-def _input(d: Drawing, hops: tuple[Point, ...] = ()) -> None:
+def _input(d: Drawing, hops: tuple[Point, ...] = (), mark: Mark = "same") -> None:
     """x_t comes from below and runs into the bus."""
-    d.wire((X_IN, 0.05), (X_IN, BUS), (X_IN + BEND, BUS), arrow=False, hops=hops)
-    d.label(X_IN + 0.09, 0.14, "x_t", ha="left")
+    d.wire((X_IN, 0.05), (X_IN, BUS), (X_IN + BEND, BUS), arrow=False, hops=hops, mark=mark)
+    d.label(X_IN + 0.09, 0.14, "x_t", mark=mark, ha="left")
 
 
 def _gate_label(d: Drawing, gate: Node, name: str, mark: Mark = "same") -> None:
@@ -314,6 +315,11 @@ CELLS: dict[str, tuple[Callable[..., Drawing], dict[str, tuple[Any, ...]]]] = {
         {"version": (2, 1), "nonlinearity": ("identity", "tanh"), "highway": (True, False)},
     ),
 }
+
+
+def draw_idea() -> Figure:
+    """Draw the GRU with its last equation in the foreground, and in it z_t lit."""
+    return _gru("after", rest="faded", lit="new").figure
 
 
 def draw_legend() -> Figure:

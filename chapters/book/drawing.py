@@ -218,7 +218,7 @@ class Drawing:
             ground = {"gone": "none", "faded": "white"}.get(mark, _tint(color))
             box.set(fc=ground, ec=color, lw=1.2, zorder=4)
         else:
-            box.set(fc=GROUND, ec="#c3c8cd", lw=1.0, zorder=1)
+            box.set(fc=GROUND, ec="#c3c8cd", lw=1.0, zorder=0)  # under what is faded, too
         box.set_linestyle(_dashes(mark))
         self.axes.add_patch(box)
         return box
