@@ -7,6 +7,7 @@ import equations
 import mathjax
 import nbformat
 import notebooks as tool
+import page_end
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -226,3 +227,28 @@ def test_an_unknown_label_is_a_warning(monkeypatch):
     monkeypatch.setattr(equations.logger, "warning", lambda text, *args: said.append(text % args))
     assert "(eq-nowhere)" in linked(comment("# (eq-a) (eq-nowhere)"))
     assert said == ["chapters/gru: code names an unknown equation: eq-nowhere"]
+
+
+@pytest.mark.parametrize(
+    ("file", "repository", "links"),
+    [
+        (
+            "chapters/gru.ipynb",
+            "https://github.com/o/n",
+            {
+                "../_sources/chapters/gru.ipynb": "Notebook (download)",
+                "../_modules/rnn_ref/gru": "Source of rnn_ref/gru.py",
+                "https://github.com/o/n/blob/main/chapters/gru.ipynb": "Source in the repository",
+            },
+        ),
+        ("reference/zh.md", "", {"../_sources/reference/zh.md": "Text in Markdown (download)"}),
+        ("", "https://github.com/o/n", {}),  # the page of search results
+    ],
+)
+def test_what_a_page_ends_with(monkeypatch, file, repository, links):
+    monkeypatch.setattr(App.config, "repository", repository, raising=False)
+    monkeypatch.setattr(App.env, "_viewcode_modules", {"rnn_ref.gru": ()}, raising=False)
+    context = {"sourcename": file, "pathto": lambda target, resource=0: f"../{target}"}
+    page_end.end_page(App(), file, "page.html", context, None)
+    assert {link.url: link.text for link in context["page_end"]} == links
+    assert [link.download for link in context["page_end"]][:1] == ([True] if file else [])
