@@ -9,6 +9,7 @@
 SHELL := bash
 PYTHON ?= python3
 PORT ?= 8000
+PAPER ?= A4
 CHAPTERS ?= $(wildcard chapters/*.ipynb)
 # One thread for every product: the matrices are small, and the test files run side by side.
 OMP_NUM_THREADS ?= 1
@@ -36,7 +37,7 @@ SRU := $(SETUP) $(PACKAGE) tests/conftest.py tests/contract.py $(call files_in,t
 ERRATA := $(SETUP) $(PACKAGE) chapters/errata.yml $(call files_in,chapters/book chapters/proofs tests/errata)
 ALL := $(sort $(BOOK) $(CODE) $(wildcard *.md LICENSE*) CITATION.cff nbval.cfg Makefile .ci/run)
 
-.PHONY: help book test lint types unit sru tensorflow bench notebooks serve lab browser clean distclean FORCE
+.PHONY: help book test lint types unit sru tensorflow bench notebooks serve lab browser pdf clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -46,6 +47,7 @@ help:
 	@echo 'make serve       show the book on http://127.0.0.1:$(PORT)/ (PORT=8000)'
 	@echo 'make lab         open the chapters in JupyterLab'
 	@echo 'make browser     open every page in Chromium, check it, leave pictures in _build/pictures'
+	@echo 'make pdf         print the whole book with Chromium: _build/recurrent-cells.pdf (PAPER=Letter)'
 	@echo 'make lint        ruff: rules and format; zizmor: the workflows'
 	@echo 'make types       mypy --strict on rnn_ref'
 	@echo 'make unit        the tests of rnn_ref alone, without the chapters and the book'
@@ -101,6 +103,13 @@ lab: $(VENV)/.lab
 browser: _build/.checked $(VENV)/.browser
 	$(step) 'every page in Chromium: light, dark, and as wide as a phone'
 	@$(PY) tools/browser.py _build/html _build/pictures
+
+# The page shares what was read for the book, so that the book is built first.
+pdf: _build/.checked $(VENV)/.pdf
+	$(step) 'the book as a single page; a warning is an error'
+	@$(PY) $(VENV)/bin/jupyter-book build -q -W -n --keep-going --builder singlehtml . > /dev/null
+	$(step) 'printing it: some minutes'
+	@$(PY) tools/pdf.py _build _build/recurrent-cells.pdf --paper $(PAPER)
 
 clean:
 	rm -rf _build .make build ./*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -168,6 +177,9 @@ $(VENV)/.bench: $(VENV)/.made-in $(SETUP)
 $(VENV)/.browser: $(VENV)/.made-in $(SETUP)
 	$(call install,browser)
 	@touch $@
+$(VENV)/.pdf: $(VENV)/.made-in $(SETUP)
+	$(call install,book$(comma)pdf)
+	@touch $(VENV)/.book $@
 comma := ,
 
 # Python with the package sru: its release, then the one with another layout that never became a
