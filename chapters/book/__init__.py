@@ -20,6 +20,8 @@ draw_layers("bidirectional", steps=3)
     Two layers over time: one above the other, or one from each end.
 draw_backward(steps=3)
     Backpropagation through time on the unrolled Elman network.
+play(cache, reads, alt=...)
+    A cell's diagram with the values of one step, and a slider over the steps of a sequence.
 jfk_temperature()
     Times and hourly temperatures of a year at an airport, as recorded.
 digit_images()
@@ -31,7 +33,8 @@ adding(rng, steps, batch_size), copying, temporal_order, embedded_reber, countin
 planted(LSTM, "np.add(dc_next, v,", "np.add(0.0, v,"), show_edit(...)
     A layer whose backward is the package's own with a mistake in one line, and that line.
 
-The drawing functions return a Matplotlib figure: let it be the last value of a code cell.
+The drawing functions return a Matplotlib figure, ``play`` returns HTML: let it be the last value of
+a code cell.
 """
 
 from .data import digit_images, jfk_temperature, word_list
@@ -45,6 +48,7 @@ from .diagrams import (
     draw_vrnn,
 )
 from .planting import planted, show_edit
+from .player import play
 from .source import show_source
 from .style import COLORS, use_book_style
 from .tasks import adding, copying, counting, embedded_reber, temporal_order
@@ -65,6 +69,7 @@ __all__ = [
     "embedded_reber",
     "jfk_temperature",
     "planted",
+    "play",
     "show_edit",
     "show_source",
     "temporal_order",

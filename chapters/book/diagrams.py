@@ -16,7 +16,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from .drawing import BEND, LAYER_WIDTH, RADIUS, Drawing, Mark, Node, Point
+from .drawing import BEND, GAUGE, LAYER_WIDTH, RADIUS, Drawing, Mark, Node, Point
 
 # The grid that all cells share, in inches, so that one can be read as an edit of another. Rows: the
 # bus of the inputs, the learned maps, what is computed from them, the lane of the state. Columns: a
@@ -36,6 +36,11 @@ def draw_cell(kind: str, **options: Any) -> Figure:
     ``nonlinearity`` and ``highway`` of the SRU. A variant is drawn as an edit of the cell with the
     default options: what it adds is in the accent colour, what it takes away is faint and dashed.
     """
+    return cell_drawing(kind, **options).figure
+
+
+def cell_drawing(kind: str, **options: Any) -> Drawing:
+    """The drawing behind ``draw_cell``, which also knows where a player may show values."""
     if kind not in CELLS:
         raise ValueError(f"kind: expected one of {', '.join(map(repr, CELLS))}, got {kind!r}")
     draw, choices = CELLS[kind]
@@ -46,7 +51,7 @@ def draw_cell(kind: str, **options: Any) -> Figure:
         if value not in choices[name]:
             expected = " or ".join(map(repr, choices[name]))
             raise ValueError(f"{name}: expected {expected}, got {value!r}")
-    return draw(**{name: values[0] for name, values in choices.items()} | options).figure
+    return draw(**{name: values[0] for name, values in choices.items()} | options)
 
 
 def _elman() -> Drawing:
@@ -196,7 +201,8 @@ def _gru(reset: str, rest: Mark = "same", lit: Mark = "same") -> Drawing:
     d.wire(n.top, write.bottom)
     d.wire(write.top, plus.bottom)
     _gate_label(d, z, "z", lit)
-    _gate_label(d, n, "n")
+    d.label(n.x + 0.08, n.top[1] + 0.1, "n_t", "n", ha="left")
+    d.gauge("n", n.x - 0.12, n.top[1] + 0.04, ha="right")  # right of the wire ends the frame
     _state(d, "h", LANE)
     return d
 
@@ -262,9 +268,11 @@ def _sru(version: int, nonlinearity: str, highway: bool) -> Drawing:
 
     _gate_label(d, f, "f")
     d.label(u.x + 0.08, u.top[1] + 0.1, "u_t", "g", ha="left")
+    d.gauge("u", u.x + 0.08, rail + 0.1, name="g")  # above the rail, beside the name is v_r
     _gate_label(d, r, "r")
     _state(d, "c", LANE)
     d.label(RIGHT + 0.25, BUS + 0.1, "h_t")  # and no h_{t-1}
+    d.gauge("h", RIGHT + 0.25, BUS - 0.1 - GAUGE, ha="center")
     return d
 
 
@@ -278,23 +286,28 @@ def _highway(d: Drawing, end: Point, mark: Mark) -> None:
     d.wire(d.dot(X_IN, rail, mark), (end[0], rail), times.bottom, mark=mark)
     d.wire(times.top, end, mark=mark)
     d.label(end[0] + 0.08, rail + 0.08, "s_t", mark=mark, ha="left")
+    d.gauge("s", end[0] - 0.16, rail + 0.05, ha="right")
 
 
 def _input(d: Drawing, hops: tuple[Point, ...] = (), mark: Mark = "same") -> None:
     """x_t comes from below and runs into the bus."""
     d.wire((X_IN, 0.05), (X_IN, BUS), (X_IN + BEND, BUS), arrow=False, hops=hops, mark=mark)
     d.label(X_IN + 0.09, 0.14, "x_t", mark=mark, ha="left")
+    d.gauge("x", X_IN + 0.38, 0.1)
 
 
 def _gate_label(d: Drawing, gate: Node, name: str, mark: Mark = "same") -> None:
     """The gate's value, to the right of the wire that leaves the box."""
     d.label(gate.x + 0.08, gate.top[1] + 0.1, f"{name}_t", name, mark, ha="left")
+    d.gauge(name, gate.x + (0.45 if name == "m" else 0.34), gate.top[1] + 0.07)
 
 
 def _state(d: Drawing, name: str, y: float) -> None:
     """The names of a state on both sides of the cell."""
     d.label(0.3, y + 0.1, f"{name}_{{t-1}}")
     d.label(RIGHT + 0.25, y + 0.1, f"{name}_t")
+    d.gauge(f"{name}-", 0.3, y - 0.1 - GAUGE, ha="center")
+    d.gauge(name, RIGHT + 0.25, y - 0.1 - GAUGE, ha="center")
 
 
 CELLS: dict[str, tuple[Callable[..., Drawing], dict[str, tuple[Any, ...]]]] = {
@@ -570,6 +583,11 @@ def draw_vrnn(part: str = "all") -> Figure:
     (generation of x_t) or "recurrence"; the layout is always the same. A large circle is a random
     variable, grey where it is observed. The closed cell is a layer of the book.
     """
+    return vrnn_drawing(part).figure
+
+
+def vrnn_drawing(part: str = "all") -> Drawing:
+    """The drawing behind ``draw_vrnn``, which also knows where a player may show values."""
     if part not in ("all", *VRNN_PARTS):
         known = ", ".join(map(repr, ("all", *VRNN_PARTS)))
         raise ValueError(f"part: expected one of {known}, got {part!r}")
@@ -629,7 +647,17 @@ def draw_vrnn(part: str = "all") -> Figure:
     d.wire(split, (x_r + 0.2, row_z), (x_r + 0.2, cell.top[1]), mark=used("r"))
     end = x_r - 0.2, cell.top[1]
     d.wire(phi_x.top, (x_phi, rail), (end[0], rail), end, hops=((z_in, rail),), mark=used("r"))
-    return d.figure
+
+    d.gauge("h-", 0.32, bus - 0.1 - GAUGE, ha="center")
+    d.gauge("h", 6.1, bus - 0.1 - GAUGE, ha="center")
+    for of, name, x0, y in (("0", "prior", x_p + 0.14, 2.18), ("z", "encoder", x_e + 0.04, 3.07)):
+        d.gauge(f"mu_{of}", x0, y, name=VRNN_PARTS[name])
+        d.gauge(f"sigma_{of}", x0 + (0.3 if of == "z" else 0.4), y, name=VRNN_PARTS[name])
+    for of, x0 in (("mu_x", 3.56), ("sigma_x", 3.9)):
+        d.gauge(of, x0, 2.18, ha="center", name=VRNN_PARTS["decoder"])
+    d.gauge("z", x_e - 0.3, row_z - 0.1 - GAUGE, ha="right", name="h")
+    d.gauge("x", (phi_x.right[0] + x.left[0]) / 2, row_x + 0.06, ha="center")
+    return d
 
 
 # The parts of the VRNN and the colours of what they compute; their initials differ.

@@ -31,6 +31,7 @@ RADIUS = 0.15  # of an operation's circle
 BEND = 0.12  # radius of a wire's corner
 HOP = 0.075  # radius of the little bridge where two wires cross
 ARROW = 0.11  # length of an arrowhead
+GAUGE = 0.26  # height of a gauge
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,20 @@ class Node:
         return self.x, self.y - self.height / 2
 
 
+@dataclass(frozen=True)
+class Gauge:
+    """Where a player shows the values of a quantity: beside its name, where the picture has room.
+
+    ``x`` is the gauge's left end, middle or right end, as ``ha`` says; ``y`` is its lower edge.
+    """
+
+    quantity: str  # the letter in the cache; "h-" and "c-" are the previous state's
+    x: float
+    y: float
+    ha: str
+    color: str
+
+
 class Drawing:
     """A figure to draw on, without axes.
 
@@ -77,6 +92,7 @@ class Drawing:
         self.axes.set(xlim=(0, width), ylim=(0, height))
         self.axes.set_axis_off()
         self.variant = variant
+        self.gauges: list[Gauge] = []  # not drawn here; book.player fills them
 
     def frame(self, left: float, bottom: float, right: float, top: float) -> None:
         """The inside of a cell; what crosses its border is the cell's input or output."""
@@ -163,6 +179,11 @@ class Drawing:
     ) -> None:
         """The name of the quantity on a wire, with its baseline at ``y``."""
         self._text(x, y, text, self._color(name, mark), size=size, ha=ha)
+
+    def gauge(self, quantity: str, x: float, y: float, ha: str = "left", name: str = "") -> None:
+        """Keep a place for the values of a quantity; ``name`` gives the colour, if not itself."""
+        color = COLORS.get(name or quantity.rstrip("-"), INK)
+        self.gauges.append(Gauge(quantity, x, y, ha, color))
 
     def wire(
         self,
