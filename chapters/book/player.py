@@ -174,8 +174,8 @@ def _diagram(cache: Any) -> tuple[str, Drawing]:
         raise TypeError(f"cache: expected that of {known}; got {type(cache).__name__}")
     if kind == "vrnn":
         return kind, vrnn_drawing()
-    choices = CELLS[kind][1]
-    other = [name for name, values in choices.items() if getattr(layer, name) != values[0]]
+    chosen = vars(layer) | {"projection": getattr(layer, "proj_size", 0) > 0}
+    other = [name for name, values in CELLS[kind][1].items() if chosen[name] != values[0]]
     if other:  # the names of what a variant adds stand where the gauges would
         raise ValueError(f"cache: expected that of a layer with the default {', '.join(other)}")
     return kind, cell_drawing(kind)
