@@ -27,7 +27,7 @@ function pagesAbout(word) {
 }
 
 // Of the pages with the most of the words: a score from the places in the words' lists, where rare
-// words count more. A page that is first in all of them gets as much as a title and more.
+// words count more (reciprocal rank fusion). The first in all of them gets more than a title does.
 Search.performTermsSearch = (searchTerms) => {
   const { docnames, filenames, terms, titles } = Search._index;
   const words = [...searchTerms];
@@ -38,11 +38,12 @@ Search.performTermsSearch = (searchTerms) => {
   const phrases = words.slice(1).map((word, i) => `${words[i]} ${word}`);
   lists.push(...phrases.filter((name) => Object.hasOwn(terms, name)).map((name) => terms[name]));
   const rarity = (pages) => Math.log(1 + titles.length / pages.length);
-  const place = (page, pages) => (pages.includes(page) ? pages.indexOf(page) : pages.length);
-  const total = lists.reduce((sum, pages) => sum + rarity(pages), 0);
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  const best = sum(lists.map(rarity));
   return found.map((page) => {
-    const log = lists.reduce((sum, pages) => sum + rarity(pages) * Math.log(1 + place(page, pages)), 0);
-    return [docnames[page], titles[page], "", null, 20 * Math.exp(-log / total), filenames[page]];
+    const having = lists.filter((pages) => pages.includes(page));
+    const score = sum(having.map((pages) => rarity(pages) / (1 + pages.indexOf(page))));
+    return [docnames[page], titles[page], "", null, (20 * score) / best, filenames[page]];
   });
 };
 
@@ -62,6 +63,9 @@ Search._parseQuery = (query) => {
   localStorage.setItem("sphinx_highlight_terms", typed().join(" "));
   return [text, words, excluded, new Set(typed()), objects];
 };
+
+// A browser lets no page of files read another, so there are titles without excerpts.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
 // An excerpt: text of the page, or of the section, around the words; code only if no text has them.
 Search.makeSearchSummary = (html, keywords, anchor) => {

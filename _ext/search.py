@@ -163,12 +163,11 @@ class Weights:
         return sorted(found, key=lambda doc: (-self(word, doc), doc))
 
     def best(self, phrase: str) -> list[str]:
-        """The three pages that are most about a phrase."""
+        """The three pages that are most about a phrase, as search.js finds them."""
         score: Counter[str] = Counter()
-        for word in with_phrases(stems(phrase)):
-            found = self.about(word)
-            rarity = math.log(1 + len(self.pages) / (1 + len(found)))
-            score.update({doc: self(word, doc) * rarity for doc in found})
+        for found in filter(None, map(self.about, with_phrases(stems(phrase)))):
+            rarity = math.log(1 + len(self.pages) / len(found))
+            score.update({doc: rarity / place for place, doc in enumerate(found, 1)})
         return sorted(score, key=lambda doc: (-score[doc], doc))[:3]
 
 

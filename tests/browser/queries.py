@@ -28,7 +28,7 @@ QUERIES = [
     ("linear_before_reset", "chapters/rosetta", 1),
     ("pack_padded_sequence", "chapters/composition", 3),
     ("weight_ih", "reference/api", 3),
-    ("weight_hh", "reference/api", 5),
+    ("weight_hh", "reference/api", 3),
     ("proj_size", "chapters/lstm", 3),
     ("ElmanParams", "reference/api", 1),
     # symbols
