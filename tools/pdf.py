@@ -144,6 +144,8 @@ def problems(state: dict[str, Any], pdf: Any) -> Iterator[str]:
     says = {"wrong": "formula with an error", "wide": "wider than the paper", "dead": "dead link",
             "broken": "broken image", "outside": "asks for"}  # fmt: skip
     yield from (f"{message}: {what}" for key, message in says.items() for what in state[key])
+    if state["moved"]:
+        yield "the contents name pages of another run"
     if state["folded"]:
         yield f"{state['folded']} blocks folded"
     titles = set(bookmarks(pdf.outline))
@@ -168,14 +170,14 @@ def print_page(page: Any, source: Path, target: Path, paper: str) -> dict[str, A
     page.evaluate(UNLINK)
     page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
     state = {"shrunk": page.evaluate(SHRINK), "outside": outside} | page.evaluate(STATE)
-    pages: dict[str, int] = {}
-    for _ in range(3):  # the numbers themselves may make the contents longer
-        page.evaluate(NUMBER, pages)
-        page.pdf(path=target, prefer_css_page_size=True, print_background=True, outline=True,
-                 tagged=True)  # fmt: skip
-        before, pages = pages, destinations(PdfReader(target))
-        if pages == before:
-            break
+    # Twice: the first PDF tells on which pages the chapters begin.
+    page.pdf(path=target, prefer_css_page_size=True, print_background=True)
+    pages = destinations(PdfReader(target))
+    page.evaluate(NUMBER, pages)
+    page.pdf(
+        path=target, prefer_css_page_size=True, print_background=True, outline=True, tagged=True
+    )
+    state["moved"] = pages != destinations(PdfReader(target))
     return state
 
 
