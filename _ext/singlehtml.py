@@ -91,7 +91,8 @@ def running_heads(app: Sphinx) -> str:
     rules = []
     for chapter, title in sorted(app.env.titles.items()):
         style, number = chapter.replace("/", "-"), numbers.get(f"{chapter}/")
-        text = json.dumps(f"{number[0]}. {title.astext()}" if number else title.astext())
+        heading = f"{number[0]}. {title.astext()}" if number else title.astext()
+        text = json.dumps(heading, ensure_ascii=False)
         rules.append(
             f'[id="document-{chapter}"] {{ page: {style} }}\n'
             f"@page {style} {{ @top-center {{ content: {text}; font: 8pt sans-serif }} }}\n"
