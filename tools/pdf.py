@@ -64,6 +64,7 @@ STATE = """() => {
         formulas: all(".math").length,
         typeset: all("mjx-container").length,
         wrong: all("mjx-merror").map((e) => e.textContent),
+        over: document.documentElement.scrollWidth - innerWidth,
         wide: all("p, pre, table, td, th, li, dt, dd, img, figure, div, code, .math, mjx-container")
             .filter((e) => e.getBoundingClientRect().right > right)
             .map((e) => `${e.localName}: ${e.textContent.trim().slice(0, 60)}`),
@@ -144,6 +145,8 @@ def problems(state: dict[str, Any], pdf: Any) -> Iterator[str]:
     says = {"wrong": "formula with an error", "wide": "wider than the paper", "dead": "dead link",
             "broken": "broken image", "outside": "asks for"}  # fmt: skip
     yield from (f"{message}: {what}" for key, message in says.items() for what in state[key])
+    if state["over"] > 1:  # Chromium would make everything smaller
+        yield f"{state['over']} px wider than the paper"
     if state["moved"]:
         yield "the contents name pages of another run"
     if state["folded"]:

@@ -81,7 +81,7 @@ def test_a_wrong_number_is_found(tmp_path, number, differ):
 
 GOOD = {
     "formulas": 3, "typeset": 3, "wrong": [], "wide": [], "dead": [], "broken": [], "outside": [],
-    "folded": 0, "moved": False, "chapters": ["1. Notation", "2. The  network"],
+    "folded": 0, "moved": False, "over": 0, "chapters": ["1. Notation", "2. The  network"],
 }  # fmt: skip
 
 
@@ -108,6 +108,7 @@ BOOK = ["1. Notation", "2. The network"]
         ({"broken": ["x.svg"]}, printed(BOOK), "broken image: x.svg"),
         ({"outside": ["https://x"]}, printed(BOOK), "asks for: https://x"),
         ({"folded": 1}, printed(BOOK), "1 blocks folded"),
+        ({"over": 9}, printed(BOOK), "9 px wider than the paper"),
         ({"moved": True}, printed(BOOK), "another run"),
         ({}, printed(BOOK[:1]), "no bookmark: 2. The network"),
         ({}, printed(BOOK, pages=9), "9 pages for 2 chapters"),
