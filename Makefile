@@ -35,9 +35,10 @@ CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext benchmarks tests t
 	$(wildcard .github/workflows/*.yml)
 SRU := $(SETUP) $(PACKAGE) tests/conftest.py tests/contract.py $(call files_in,tests/interop)
 ERRATA := $(SETUP) $(PACKAGE) chapters/errata.yml $(call files_in,chapters/book chapters/proofs tests/errata)
-ALL := $(sort $(BOOK) $(CODE) $(wildcard *.md LICENSE*) CITATION.cff nbval.cfg Makefile .ci/run)
+READING := $(BOOK) tests/conftest.py $(call files_in,tests/browser)
+ALL := $(filter-out tests/browser/%,$(sort $(BOOK) $(CODE) $(wildcard *.md LICENSE*) CITATION.cff nbval.cfg Makefile .ci/run))
 
-.PHONY: help book test lint types unit sru tensorflow bench notebooks serve lab browser pdf clean distclean FORCE
+.PHONY: help book test lint types unit sru browser-tests tensorflow bench notebooks serve lab browser pdf clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -46,7 +47,7 @@ help:
 	@echo 'make test        every check: lint, types, notebooks, book, tests, chapters executed anew'
 	@echo 'make serve       show the book on http://127.0.0.1:$(PORT)/ (PORT=8000)'
 	@echo 'make lab         open the chapters in JupyterLab'
-	@echo 'make browser     open every page in Chromium, check it, leave pictures in _build/pictures'
+	@echo 'make browser     the tests in Chromium, and a picture of every page in _build/pictures'
 	@echo 'make pdf         print the whole book with Chromium: _build/recurrent-cells.pdf (PAPER=Letter)'
 	@echo 'make lint        ruff: rules and format; zizmor: the workflows'
 	@echo 'make types       mypy --strict on rnn_ref'
@@ -60,18 +61,19 @@ help:
 book: _build/.checked
 	@printf '== the book: %s\n   or on a local server: make serve\n' "$(CURDIR)/_build/html/index.html"
 
-test: .make/lint .make/types .make/notebooks _build/.checked .make/tests sru
+test: .make/lint .make/types .make/notebooks _build/.checked .make/tests sru browser-tests
 	@[ '$(TENSORFLOW)' != required ] && [ ! -e $(VENV)/.tensorflow ] \
 	    || $(MAKE) --no-print-directory tensorflow
 	@printf '== every check passed; the tests:%s\n' "$$(cat .make/tests)"
 	@[ -e .make/sru ] || echo '   $(without_compiler)'
+	@[ -e .make/browser ] || echo '   $(without_chromium)'
 	@[ -e .make/tensorflow ] || echo '   LEFT OUT, as it is large: what make tensorflow checks'
 
 lint: .make/lint
 types: .make/types
 
 unit: $(VENV)/.test
-	@$(PY) -m pytest tests --ignore=tests/book --ignore=tests/errata -p no:nbval -o addopts='--strict-markers -m "not sru_package"'
+	@$(PY) -m pytest tests --ignore=tests/book --ignore=tests/errata --ignore=tests/browser -p no:nbval -o addopts='--strict-markers -m "not sru_package"'
 
 # COMPILER=required makes the lack of a compiler an error, as continuous integration wants it.
 sru:
@@ -81,6 +83,15 @@ sru:
 	    rm -f .make/sru; echo '== $(without_compiler)'; [ '$(COMPILER)' != required ]; \
 	fi
 without_compiler := LEFT OUT, no C++ compiler found: the comparison with the package sru
+
+# BROWSER=required makes the lack of Chromium an error, as continuous integration wants it.
+browser-tests:
+	@if command -v chromium chromium-browser google-chrome > /dev/null; then \
+	    $(MAKE) --no-print-directory .make/browser; \
+	else \
+	    rm -f .make/browser; echo '== $(without_chromium)'; [ '$(BROWSER)' != required ]; \
+	fi
+without_chromium := LEFT OUT, no Chromium found: the tests of the book in a browser
 
 # TENSORFLOW=required makes it part of make test, as continuous integration wants it.
 tensorflow: .make/tensorflow
@@ -101,8 +112,9 @@ lab: $(VENV)/.lab
 	@$(PY) -m jupyter lab --notebook-dir chapters
 
 browser: _build/.checked $(VENV)/.browser
-	$(step) 'every page in Chromium: light, dark, and as wide as a phone'
-	@$(PY) tools/browser.py _build/html _build/pictures
+	$(step) 'every page in Chromium, with pictures'
+	@mkdir -p _build/pictures
+	@$(in_browser) --pictures _build/pictures
 
 # The page shares what was read for the book, so that the book is built first.
 pdf: _build/.checked $(VENV)/.pdf
@@ -174,7 +186,7 @@ $(VENV)/.lab: $(VENV)/.made-in $(SETUP)
 $(VENV)/.bench: $(VENV)/.made-in $(SETUP)
 	$(call install,torch$(comma)onnx$(comma)bench)
 	@touch $@
-$(VENV)/.browser: $(VENV)/.made-in $(SETUP)
+$(VENV)/.browser: $(VENV)/.test
 	$(call install,browser)
 	@touch $@
 $(VENV)/.pdf: $(VENV)/.made-in $(SETUP)
@@ -228,6 +240,13 @@ _build/.checked: .make/BOOK.list $(BOOK) | $(VENV)/.book
 	@$(fonts)
 	@set -o pipefail; $(PY) -m pytest -n logical --maxprocesses 4 | tee .make/pytest.log
 	@tail -n 1 .make/pytest.log | tr -d = > $@
+
+in_browser := $(PY) -m pytest tests/browser -p no:nbval -n logical --maxprocesses 4 \
+	-o addopts='--strict-markers --strict-config --dist=worksteal'
+.make/browser: .make/READING.list $(READING) _build/.checked $(VENV)/.browser
+	$(step) 'every page in Chromium: light, dark, and as wide as a phone'
+	@$(in_browser)
+	@touch $@
 
 .make/sru: .make/SRU.list $(SRU) $(VENV)/.sru
 	$(step) 'SRU against both versions of the package sru'

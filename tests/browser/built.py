@@ -1,0 +1,39 @@
+"""The built book behind a server of its own, and Chromium to open it with."""
+
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HTML = ROOT / "_build" / "html"
+CHROMIUM = next(
+    filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None
+)
+# As root there is no sandbox; and Chromium's own calls home would leave the machine.
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder from a free port of this machine; the address."""
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def pages() -> list[str]:
+    """Every page of the book, the largest first; index.html only leads on to the first one."""
+    found = [path for path in HTML.rglob("*.html") if path != HTML / "index.html"]
+    found.sort(key=lambda path: (-path.stat().st_size, path))
+    return [path.relative_to(HTML).as_posix() for path in found]
