@@ -220,10 +220,8 @@ def test_notebook_is_there_to_download(page, press):
 
 def players() -> list[str]:
     """The pages with a figure to play step by step."""
-    pages = {name: (built.HTML / name).read_text("utf8") for name in built.pages()}
-    return [
-        name for name, text in pages.items() if re.search(r'<figure[^>]*class="[^"]*player', text)
-    ]
+    player = re.compile(r'<figure[^>]*class="[^"]*\bplayer\b')
+    return [name for name in built.pages() if player.search((built.HTML / name).read_text("utf8"))]
 
 
 @pytest.mark.skipif(not players(), reason="no page has a figure to play step by step")
