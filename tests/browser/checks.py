@@ -120,6 +120,7 @@ def examine(
             wrong["requests"].append(url)
 
     with browser.new_context(viewport=DESKTOP, color_scheme="light") as context:
+        context.set_default_timeout(120_000)  # a busy machine is slow, not wrong
         page = context.new_page()
         page.on("request", lambda r: on_request(r.url))
         page.on("console", lambda m: wrong["console"].append(m.text) if m.type == "error" else None)
