@@ -47,8 +47,10 @@ IMAGES = """() => [
 OVERFLOW = """() => {
     const wide = document.documentElement.scrollWidth - innerWidth;
     if (wide <= 0) return [];
-    const out = [...document.querySelectorAll("main *")]
-        .filter(e => e.getBoundingClientRect().right > innerWidth + 1);
+    const scrolls = e => e !== document.body && (getComputedStyle(e).overflowX !== "visible"
+        || e.parentElement && scrolls(e.parentElement));
+    const out = [...document.querySelectorAll("body *")]
+        .filter(e => e.getBoundingClientRect().right > innerWidth && !scrolls(e.parentElement));
     return [`${wide} px too wide: ` + (out.at(-1)?.outerHTML.slice(0, 120) ?? "")];
 }"""
 # axe-core looks at every element, and a formula has hundreds: twice as many as the rest of a

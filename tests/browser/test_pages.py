@@ -11,7 +11,8 @@ def test_page(browser, base, name, record_property, request):
     wrong, counts = checks.examine(browser, base, built.HTML, name, pictures)
     record_property("page", name)
     record_property("row", row(name, wrong, counts))
-    assert [f"{check}: {line}" for check, lines in wrong.items() for line in lines] == []
+    lines = [f"{check}: {line}" for check, lines in wrong.items() for line in lines]
+    assert not lines, "\n".join(lines)
 
 
 def row(name: str, wrong: dict[str, list[str]], counts: dict[str, int]) -> str:
