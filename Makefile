@@ -19,6 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv
 PY := $(VENV)/bin/python
 step = @printf '== %s\n'
+build = $(PY) $(VENV)/bin/jupyter-book build -q -W -n --keep-going
 # Where its font cache is missing, Matplotlib says so while it makes one, in a chapter's output.
 fonts = $(PY) -c 'import matplotlib.font_manager' 2> /dev/null
 
@@ -38,12 +39,13 @@ ERRATA := $(SETUP) $(PACKAGE) chapters/errata.yml $(call files_in,chapters/book 
 READING := $(BOOK) tests/conftest.py $(call files_in,tests/browser)
 ALL := $(filter-out tests/browser/%,$(sort $(BOOK) $(CODE) $(wildcard *.md LICENSE*) CITATION.cff nbval.cfg Makefile .ci/run))
 
-.PHONY: help book test lint types unit sru browser-tests tensorflow bench notebooks serve lab browser pdf clean distclean FORCE
+.PHONY: help book again test lint types unit sru browser-tests tensorflow bench notebooks serve lab browser pdf clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make book        build the book (no PyTorch needed) and say where to open it'
+	@echo 'make again       while writing: build the pages that changed, in seconds'
 	@echo 'make test        every check: lint, types, notebooks, book, tests, chapters executed anew'
 	@echo 'make serve       show the book on http://127.0.0.1:$(PORT)/ (PORT=8000)'
 	@echo 'make lab         open the chapters in JupyterLab'
@@ -61,7 +63,14 @@ help:
 book: _build/.checked
 	@printf '== the book: %s\n   or on a local server: make serve\n' "$(CURDIR)/_build/html/index.html"
 
-test: .make/lint .make/types .make/notebooks _build/.checked .make/tests sru browser-tests
+# Sphinx sees what a page is made from, but not what all are made with.
+again: $(VENV)/.book
+	@[ -z "$$(find $(SETUP) _ext _static -newer _build/html/searchindex.js 2>&1)" ] || rm -rf _build
+	$(step) 'building what changed'
+	@$(build) . > /dev/null
+	@$(PY) tools/check_html.py _build/html
+
+test: .make/lint .make/types .make/notebooks _build/.checked .make/reproducible .make/tests sru browser-tests
 	@[ '$(TENSORFLOW)' != required ] && [ ! -e $(VENV)/.tensorflow ] \
 	    || $(MAKE) --no-print-directory tensorflow
 	@printf '== every check passed; the tests:%s\n' "$$(cat .make/tests)"
@@ -119,7 +128,7 @@ browser: _build/.checked $(VENV)/.browser
 # The page shares what was read for the book, so that the book is built first.
 pdf: _build/.checked $(VENV)/.pdf
 	$(step) 'the book as a single page; a warning is an error'
-	@$(PY) $(VENV)/bin/jupyter-book build -q -W -n --keep-going --builder singlehtml . > /dev/null
+	@$(build) --builder singlehtml . > /dev/null
 	$(step) 'printing it: some minutes'
 	@$(PY) tools/pdf.py _build _build/recurrent-cells.pdf --paper $(PAPER)
 
@@ -231,8 +240,20 @@ endef
 _build/.checked: .make/BOOK.list $(BOOK) | $(VENV)/.book
 	$(step) 'building the book; a warning is an error'
 	@rm -rf _build
-	@$(PY) $(VENV)/bin/jupyter-book build -q -W -n --keep-going . > /dev/null
+	@$(build) . > /dev/null
 	@$(PY) tools/check_html.py _build/html
+	@touch $@
+
+# From a copy, in which a chapter can be touched. PYTHONPATH, so that its own package is documented.
+.make/reproducible: _build/.checked
+	$(step) 'the book again, elsewhere and with other hashes; and one chapter of it: the same files?'
+	@rm -rf .make/again && mkdir -p .make/again && tar cf - $(BOOK) | tar xf - -C .make/again
+	@for seed in 1 2; do \
+	    PYTHONHASHSEED=$$seed PYTHONPATH='$(CURDIR)/.make/again' $(build) .make/again > /dev/null \
+	      && diff -rq _build/html .make/again/_build/html || exit; \
+	    touch .make/again/chapters/gru.ipynb; \
+	done
+	@rm -rf .make/again
 	@touch $@
 
 .make/tests: .make/ALL.list $(ALL) _build/.checked $(VENV)/.test
