@@ -19,6 +19,8 @@ from sphinx.environment import BuildEnvironment
 
 CHAPTERS = re.compile(r"\b[Cc]hapters?\s+``\w+``(?:(?:,|\s+and)\s+``\w+``)*")
 BACK = re.compile(r'<a class="viewcode-back" href="[^"]*#([\w.]+)">\[docs\]</a>')
+SIGNATURE = re.compile(r'(?<=<dt class="sig sig-object py").*?(?=</dt>)', re.S)
+PARAMETERS = re.compile(r"<(/?)(dl|dd)>")
 TYPES = {"params_type", "state_type", "cache_types"}
 
 
@@ -72,6 +74,18 @@ def anchor_private_functions(app: Sphinx) -> list[Any]:
     return []
 
 
+def write_plain_signatures(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Sphinx makes a signature of several lines a list of definitions without a term."""
+    if page.startswith("reference/api"):
+        context["body"] = SIGNATURE.sub(lambda m: PARAMETERS.sub(plain, m[0]), context["body"])
+
+
+def plain(tag: re.Match[str]) -> str:
+    return "</span>" if tag[1] else f'<span class="sig-{tag[2]}">'
+
+
 def drop_links_to_no_entry(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
@@ -86,5 +100,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-skip-member", skip_what_says_nothing)
     app.connect("missing-reference", find_by_public_name)
     app.connect("html-collect-pages", anchor_private_functions)
+    app.connect("html-page-context", write_plain_signatures)
     app.connect("html-page-context", drop_links_to_no_entry)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

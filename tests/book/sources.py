@@ -22,9 +22,7 @@ LABEL = re.compile(r"\((eq-[a-z0-9-]+)\)")
 def pages() -> list[str]:
     """The pages that _toc.yml names, the root first, without endings."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
-    listed = [entry for part in toc["parts"] for entry in part["chapters"]]
-    below = (page for entry in listed for page in (entry, *entry.get("sections", [])))
-    return [toc["root"], *(page["file"] for page in below)]
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
 
 
 def notebooks() -> list[Path]:
