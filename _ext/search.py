@@ -190,7 +190,7 @@ class RankedIndex(type(js_index)):
                 ranked[pair] = ranked.get(pair, []) + best
         number = {doc: i for i, doc in enumerate(data["docnames"])}
         everything = {
-            word: list(dict.fromkeys([*map(number.__getitem__, docs), *listed[word]]))
+            word: list(dict.fromkeys([*map(number.__getitem__, docs), *sorted(listed[word])]))
             for word, docs in ranked.items()
             if docs or word in listed
         }
