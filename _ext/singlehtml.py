@@ -73,8 +73,6 @@ def join_chapters(body: str) -> str:
         return f"{chapter.replace('/', '-')}-{name}" if count[name] > 1 else name
 
     def link(chapter: str, match: re.Match[str]) -> str:
-        if match[1] is None and match[2].startswith("document-"):
-            return match[0]
         return f"#{unique(match[1] or chapter, match[2])}"
 
     pages = []
