@@ -29,7 +29,8 @@ def sources(app: Sphinx, page: str, context: dict[str, Any]) -> Iterator[Link]:
     # As a file beside the pages, the address works without a server too.
     yield Link(context["pathto"](f"_sources/{path}", 1), KINDS[path.suffix], download=True)
     module = f"rnn_ref/{path.stem}"  # a chapter and its module share a name
-    if module.replace("/", ".") in getattr(app.env, "_viewcode_modules", {}):
+    known = getattr(app.env, "_viewcode_modules", {})
+    if path.parent.name == "chapters" and module.replace("/", ".") in known:
         yield Link(context["pathto"](f"_modules/{module}"), f"Source of {module}.py")
     if app.config.repository:
         yield Link(f"{app.config.repository}/blob/main/{path}", "Source in the repository")

@@ -1,13 +1,12 @@
 """What a reader does on a page, by mouse and by keyboard."""
 
-import re
 from urllib.parse import urlencode
 
 import built
 import checks
 import pytest
-from playwright.sync_api import Page, expect
-from queries import QUERIES
+from playwright.sync_api import Locator, Page, expect
+from queries import QUERIES, WORDS
 
 CHAPTER = "chapters/gru.html"
 
@@ -169,6 +168,12 @@ def test_search_finds(page, query, name, rank):
     assert name in found(page)[:rank]
 
 
+def test_search_splits_a_query_as_the_index_was(page):
+    page.goto("search.html")
+    split = page.evaluate("texts => texts.map(text => splitQuery(text))", [t for t, _ in WORDS])
+    assert split == [words for _, words in WORDS]
+
+
 def test_search_from_a_page(page, press):
     page.goto("chapters/notation.html")
     press(page.locator("button.search-button-field"))
@@ -218,31 +223,84 @@ def test_notebook_is_there_to_download(page, press):
     assert notebook["nbformat"] == 4
 
 
-def players() -> list[str]:
-    """The pages with a figure to play step by step."""
-    player = re.compile(r'<figure[^>]*class="[^"]*\bplayer\b')
-    return [name for name in built.pages() if player.search((built.HTML / name).read_text("utf8"))]
+PLAYED = [f"chapters/{cell}.html" for cell in ("elman", "lstm", "gru", "sru", "vrnn")]
 
 
-@pytest.mark.skipif(not players(), reason="no page has a figure to play step by step")
-@pytest.mark.parametrize("name", players())
-def test_figure_plays_step_by_step(page, name):
-    """Each figure's slider shows another step, whether the keyboard or the mouse moves it."""
+def shown(player: Locator) -> tuple[object, ...]:
+    """The step that a figure shows: its number, what is read, the heights of its bars."""
+    bars = player.locator("[data-k]").evaluate_all("all => all.map(e => e.style.transform)")
+    slider = player.locator("input[type=range]")
+    step, text = player.get_attribute("data-step"), player.locator("output").text_content()
+    assert slider.input_value() == step
+    assert slider.get_attribute("aria-valuetext") == text.strip()
+    return int(step), text, *bars
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_figure_is_played_by_keyboard(page, name):
     opened(page, name)
-    figures = page.locator("figure.player")
-    for figure in figures.all():
-        slider = figure.locator("input[type=range]")
-        first = figure.inner_text(), slider.input_value()
-        slider.focus()
-        page.keyboard.press("ArrowRight")
-        expect(slider).not_to_have_value(first[1])
-        second = figure.inner_text()
-        assert second != first[0]
+    for player in page.locator(".player[data-ready]").all():
+        last = int(player.get_attribute("data-steps"))
+        player.locator("input[type=range]").focus()
         page.keyboard.press("Home")
-        box = slider.bounding_box()
-        page.mouse.click(box["x"] + box["width"] - 8, box["y"] + box["height"] / 2)
-        expect(slider).to_have_value(slider.get_attribute("max"))
-        assert figure.inner_text() not in (first[0], second)
+        steps = [shown(player)]
+        for _ in range(2):
+            page.keyboard.press("ArrowRight")
+            steps.append(shown(player))
+        assert [step[0] for step in steps] == [1, 2, 3] and len(set(steps)) == 3
+        page.keyboard.press("ArrowLeft")
+        assert shown(player) == steps[1]
+        page.keyboard.press("End")
+        assert shown(player)[0] == last
+        player.get_by_role("button", name="Next step").focus()
+        page.keyboard.press("Enter")  # there is no step after the last
+        assert shown(player)[0] == last
+        player.get_by_role("button", name="Previous step").focus()
+        page.keyboard.press("Space")
+        assert shown(player)[0] == last - 1
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_figure_is_played_by_mouse(page, name):
+    opened(page, name)
+    for player in page.locator(".player[data-ready]").all():
+        last = int(player.get_attribute("data-steps"))
+        for element, end in ((player.locator("input[type=range]"), last), (reads(player), 1)):
+            element.scroll_into_view_if_needed()
+            box = element.bounding_box()
+            x = box["x"] + (box["width"] - 4 if end == last else 4)
+            page.mouse.click(x, box["y"] + box["height"] / 2)
+            assert shown(player)[0] == end
+        player.get_by_role("button", name="Next step").click()
+        assert shown(player)[0] == 2
+        player.get_by_role("button", name="Play").click()
+        expect(player).to_have_attribute("data-step", "3")
+        player.get_by_role("button", name="Pause").click()
+        table = player.locator("table")
+        expect(table).not_to_be_visible()
+        player.locator("summary").click()
+        expect(table).to_be_visible()
+        before = table.inner_text()
+        player.get_by_role("button", name="Previous step").click()
+        assert table.inner_text() != before
+
+
+def reads(player: Locator) -> Locator:
+    """The row that shows what is read over time."""
+    return player.locator(".player-reads, .player-strip").first
+
+
+def test_figures_without_scripts(browser, base):
+    """One step is shown, and nothing that could not be used."""
+    with browser.new_context(base_url=base, java_script_enabled=False) as context:
+        page = context.new_page()
+        for name in PLAYED:
+            page.goto(name)
+            player = page.locator(".player").first
+            expect(player.locator("svg").first).to_be_visible()
+            expect(player.locator("output")).to_be_visible()
+            expect(player.locator("input[type=range]")).not_to_be_visible()
+            expect(player.get_by_role("button")).to_have_count(0)
 
 
 def test_chapter_from_the_disk(browser):
