@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
+EMPTY_HEAD = re.compile(r'<th(?: class="head")?>\s*(?:<p></p>)?\s*</th>')
+
 
 def mend(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """The entries of a bibliography are items of their list: an older role is no longer one."""
-    if "body" in context:
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+    """See the comments; no template or style sheet reaches this."""
+    body = context.get("body", "")
+    # The entries of a bibliography are items of their list: the older role is no longer one.
+    body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    # The empty corner of a table is not the head of a column.
+    body = EMPTY_HEAD.sub("<td></td>", body)
+    if body:
+        context["body"] = body
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -4,6 +4,6 @@ const scrolling = new ResizeObserver((entries) => {
   for (const { target } of entries) target.tabIndex = target.scrollWidth > target.clientWidth ? 0 : -1;
 });
 document.addEventListener("DOMContentLoaded", () => {
-  for (const box of document.querySelectorAll("pre, .pst-scrollable-table-container, .output.text_html"))
-    scrolling.observe(box);
+  const boxes = "pre, .pst-scrollable-table-container, .output.text_html, div[style*='overflow-x']";
+  for (const box of document.querySelectorAll(boxes)) scrolling.observe(box);
 });
