@@ -8,6 +8,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+SCROLLS = '<div style="overflow-x: auto">'
 EMPTY_HEAD = re.compile(r'<th(?: class="head")?>\s*(?:<p></p>)?\s*</th>')
 
 
@@ -20,6 +21,8 @@ def mend(
     body = body.replace('role="doc-biblioentry"', 'role="listitem"')
     # The empty corner of a table is not the head of a column.
     body = EMPTY_HEAD.sub("<td></td>", body)
+    # What scrolls is reached by the keyboard; the theme sees to that only for boxes of its own.
+    body = body.replace(SCROLLS, f'{SCROLLS[:-1]} tabindex="0">')
     if body:
         context["body"] = body
 
