@@ -109,7 +109,8 @@ def front(app: Sphinx) -> str:
         "<p>Text and figures: Creative Commons Attribution 4.0 International (CC BY 4.0).<br>"
         "Code: MIT licence.</p>",
     ]
-    contents = app.builder._get_local_toctree(app.config.root_doc, collapse=False, maxdepth=2)
+    contents = app.builder._get_local_toctree(app.config.root_doc, collapse=False)
+    contents = re.sub(r' (role="heading"|aria-level="2")', "", contents)  # no bookmarks for parts
     return (
         f'<div class="paper-front">{"".join(lines)}</div>\n'
         f'<nav class="paper-contents" aria-label="Contents"><h1>Contents</h1>{contents}</nav>\n'

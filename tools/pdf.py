@@ -3,9 +3,10 @@
     python tools/pdf.py _build _build/recurrent-cells.pdf [--paper Letter]
 
 Chromium prints twice: the first PDF tells on which pages the chapters begin, in the second the
-contents say so. Needs the extra "pdf" and a Chromium on the PATH. No PDF is left where a chapter's
-text differs from its page in the book, a formula is not typeset, anything is wider than the paper,
-a chapter has no bookmark, a link leads nowhere, or the page asks another host for anything.
+contents say so. Needs the extra "pdf" and a Chromium on the PATH. It fails, and the PDF gets another
+name, where a chapter's text differs from its page in the book, a formula is not typeset, anything is
+wider than the paper, a heading has no bookmark, a link leads nowhere, or the page asks another host
+for anything.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ STATE = """() => {
         dead: all('a[href^="#"]').map((e) => e.getAttribute("href"))
             .filter((href) => !document.getElementById(href.slice(1))),
         folded: all("details:not([open])").length,
-        chapters: all("h1").map((e) => e.innerText.trim()),
+        chapters: all("h1").length,
+        headings: all("h1, h2, h3, h4, h5, h6").filter((e) => e.checkVisibility())
+            .map((e) => e.innerText.replace(/\\s+/g, " ").trim()),
         chinese: drawn("\\u5bfc") !== drawn("\\u8bfb"),
     };
 }"""
@@ -90,7 +93,7 @@ NUMBER = """(pages) => {
 
 def missing() -> list[str]:
     """What has to be installed first."""
-    needs = [name for name in ("playwright", "pypdf") if importlib.util.find_spec(name) is None]
+    needs = [name for name in ("playwright", "pikepdf") if importlib.util.find_spec(name) is None]
     found = [f"no {name}: pip install '.[pdf]'" for name in needs]
     if not any(map(shutil.which, CHROMIUM)):
         found.append("no Chromium on the PATH (Debian, Ubuntu: apt install chromium)")
@@ -119,26 +122,26 @@ def differences(build: Path) -> Iterator[str]:
 
 def destinations(pdf: Any) -> dict[str, int]:
     """The page, counted from 1, of everything that a link within the PDF leads to."""
-    index = {page.indirect_reference.idnum: n for n, page in enumerate(pdf.pages, 1)}
-    named = pdf.named_destinations.values()
-    return {target.title.removeprefix("/"): index[target.page.idnum] for target in named}
+    number = {page.objgen: n for n, page in enumerate(pdf.pages, 1)}
+    return {name.removeprefix("/"): number[to[0].objgen] for name, to in pdf.Root.Dests.items()}
 
 
-def bookmarks(outline: list[Any]) -> Iterator[str]:
-    for entry in outline:
-        if isinstance(entry, list):
-            yield from bookmarks(entry)
-        else:
-            yield " ".join(entry.title.split())
+def bookmarks(parent: Any) -> Iterator[Any]:
+    """All that stand below one, or below the root, in the order of their pages."""
+    child = parent.get("/First")
+    while child is not None:
+        yield child
+        yield from bookmarks(child)
+        child = child.get("/Next")
 
 
 def addresses(pdf: Any) -> set[str]:
     """Of other hosts; a link to a file of this machine would be one of them."""
-    annotations = (a.get_object() for page in pdf.pages for a in page.get("/Annots", []))
-    return {str(a["/A"]["/URI"]) for a in annotations if "/URI" in a.get("/A", {})}
+    links = [link for page in pdf.pages for link in page.get("/Annots", [])]
+    return {str(link.A.URI) for link in links if "/URI" in link.get("/A", {})}
 
 
-def problems(state: dict[str, Any], pdf: Any) -> Iterator[str]:
+def problems(state: dict[str, Any]) -> Iterator[str]:
     """What is wrong with the page that was printed, and with the PDF."""
     if state["typeset"] < state["formulas"] or not state["formulas"]:
         yield f"{state['typeset']} of {state['formulas']} formulas typeset"
@@ -147,21 +150,20 @@ def problems(state: dict[str, Any], pdf: Any) -> Iterator[str]:
     yield from (f"{message}: {what}" for key, message in says.items() for what in state[key])
     if state["over"] > 1:  # Chromium would make everything smaller
         yield f"{state['over']} px wider than the paper"
-    if state["moved"]:
-        yield "the contents name pages of another run"
     if state["folded"]:
         yield f"{state['folded']} blocks folded"
-    titles = set(bookmarks(pdf.outline))
-    chapters = [" ".join(title.split()) for title in state["chapters"]]
-    yield from (f"no bookmark: {title}" for title in chapters if title not in titles)
-    if len(pdf.pages) < 5 * len(chapters):
-        yield f"{len(pdf.pages)} pages for {len(chapters)} chapters"
-    yield from (f"link to {uri}" for uri in addresses(pdf) if not uri.startswith("http"))
+    if state["moved"]:
+        yield "the contents name pages of another run"
+    if state["bookmarks"] != len(state["headings"]):
+        yield f"{state['bookmarks']} bookmarks for {len(state['headings'])} headings"
+    if state["pages"] < 5 * state["chapters"]:
+        yield f"{state['pages']} pages for {state['chapters']} chapters"
+    yield from (f"link to {uri}" for uri in state["addresses"] if not uri.startswith("http"))
 
 
 def print_page(page: Any, source: Path, target: Path, paper: str) -> dict[str, Any]:
     """Print the page into a file; what was seen of it meanwhile."""
-    from pypdf import PdfReader
+    from pikepdf import Pdf
 
     outside: list[str] = []
     here = ("file:", "data:", "blob:")
@@ -173,26 +175,38 @@ def print_page(page: Any, source: Path, target: Path, paper: str) -> dict[str, A
     page.evaluate(UNLINK)
     page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
     state = {"shrunk": page.evaluate(SHRINK), "outside": outside} | page.evaluate(STATE)
+    state["author"] = page.inner_text(".paper-author")
     # Twice: the first PDF tells on which pages the chapters begin.
+    page.evaluate(NUMBER, {})
     page.pdf(path=target, prefer_css_page_size=True, print_background=True)
-    pages = destinations(PdfReader(target))
+    with Pdf.open(target) as pdf:
+        pages = destinations(pdf)
     page.evaluate(NUMBER, pages)
-    page.pdf(
-        path=target, prefer_css_page_size=True, print_background=True, outline=True, tagged=True
-    )
-    state["moved"] = pages != destinations(PdfReader(target))
+    page.pdf(path=target, prefer_css_page_size=True, print_background=True, outline=True,
+             tagged=True)  # fmt: skip
+    with Pdf.open(target) as pdf:
+        state["moved"] = pages != destinations(pdf)
     return state
 
 
-def sign(target: Path, author: str) -> Any:
-    """Name the author, and take out the time of printing, which would make every PDF another."""
-    from pypdf import PdfReader, PdfWriter
+def finish(draft: Path, target: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """Sign the PDF and pack it; what was seen of it meanwhile.
 
-    writer = PdfWriter(clone_from=PdfReader(target))
-    title = writer.metadata["/Title"]
-    writer.metadata = {"/Title": title, "/Author": author, "/Subject": "CC BY 4.0; code: MIT"}
-    writer.write(target)
-    return PdfReader(target)
+    The time of printing goes, which would make every PDF another. The headings are written into
+    the bookmarks once more: Chromium doubles the text of one that opens a page.
+    """
+    from pikepdf import Dictionary, ObjectStreamMode, Pdf
+
+    with Pdf.open(draft) as pdf:
+        title = str(pdf.docinfo["/Title"])
+        pdf.docinfo = pdf.make_indirect(
+            Dictionary(Title=title, Author=state["author"], Subject="CC BY 4.0; code: MIT")
+        )
+        marks = list(bookmarks(pdf.Root.Outlines))
+        for mark, heading in zip(marks, state["headings"], strict=False):
+            mark.Title = heading
+        pdf.save(target, object_stream_mode=ObjectStreamMode.generate, deterministic_id=True)
+        return {"pages": len(pdf.pages), "bookmarks": len(marks), "addresses": addresses(pdf)}
 
 
 def main() -> int:
@@ -206,7 +220,7 @@ def main() -> int:
         return 2
     from playwright.sync_api import sync_playwright
 
-    found = list(differences(args.build))
+    args.target.unlink(missing_ok=True)
     draft = args.target.with_suffix(".draft.pdf")
     with sync_playwright() as playwright:
         chromium = next(filter(None, map(shutil.which, CHROMIUM)))
@@ -216,18 +230,17 @@ def main() -> int:
         page.set_default_timeout(SLOW)
         source = args.build / "singlehtml" / "book.html"
         state = print_page(page, source, draft, args.paper)
-        author = page.inner_text(".paper-author")
         browser.close()
-    pdf = sign(draft, author)
-    found += problems(state, pdf)
-    print(*(f"error: {line}" for line in found), sep="\n", end="", file=sys.stderr)
+    state |= finish(draft, args.target, state)
+    draft.unlink()
     if not state["chinese"]:
         print("warning: no font has the Chinese characters (Debian: apt install fonts-noto-cjk)")
-    if found:
+    if found := [*differences(args.build), *problems(state)]:
+        args.target.rename(args.target.with_suffix(".wrong.pdf"))
+        print(*(f"error: {line}" for line in found), sep="\n", file=sys.stderr)
         return 1
-    draft.replace(args.target)
     size = args.target.stat().st_size / 1e6
-    print(f"{args.target}: {len(pdf.pages)} pages, {size:.1f} MB; {state['formulas']} formulas, "
+    print(f"{args.target}: {state['pages']} pages, {size:.1f} MB; {state['formulas']} formulas, "
           f"{state['shrunk']} made smaller")  # fmt: skip
     return 0
 
