@@ -3,10 +3,10 @@
     python tools/pdf.py _build _build/recurrent-cells.pdf [--paper Letter]
 
 Chromium prints twice: the first PDF tells on which pages the chapters begin, in the second the
-contents say so. Needs the extra "pdf" and a Chromium on the PATH. It fails, and the PDF gets another
-name, where a chapter's text differs from its page in the book, a formula is not typeset, anything is
-wider than the paper, a heading has no bookmark, a link leads nowhere, or the page asks another host
-for anything.
+contents say so. Needs the extra "pdf" and a Chromium on the PATH. It fails, and the PDF gets
+another name, where a chapter's text differs from its page in the book, a formula is not typeset,
+anything is wider than the paper, a heading has no bookmark, a link leads nowhere, or the page asks
+another host for anything.
 """
 
 from __future__ import annotations
