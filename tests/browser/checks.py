@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 VIEWS = {
@@ -121,11 +121,15 @@ def examine(
         elif not url.startswith(("data:", "blob:")):
             wrong["requests"].append(url)
 
+    def on_message(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            wrong["console"].append(f"{message.text} {message.location['url']}")
+
     with browser.new_context(viewport=DESKTOP, color_scheme="light") as context:
         context.set_default_timeout(120_000)  # a busy machine is slow, not wrong
         page = context.new_page()
         page.on("request", lambda r: on_request(r.url))
-        page.on("console", lambda m: wrong["console"].append(m.text) if m.type == "error" else None)
+        page.on("console", on_message)
         page.on("pageerror", lambda error: wrong["console"].append(str(error)))
         page.goto(base + name, wait_until="networkidle")
         page.wait_for_function(TYPESET)
