@@ -650,11 +650,14 @@ def vrnn_drawing(part: str = "all") -> Drawing:
 
     d.gauge("h-", 0.32, bus - 0.1 - GAUGE, ha="center")
     d.gauge("h", 6.1, bus - 0.1 - GAUGE, ha="center")
-    for of, name, x0, y in (("0", "prior", x_p + 0.14, 2.18), ("z", "encoder", x_e + 0.04, 3.07)):
+    for of, name, x0, y in (
+        ("0", "prior", x_p + 0.12, prior.top[1] + 0.37),
+        ("z", "encoder", x_e - 0.65, rail - 0.1),
+    ):
         d.gauge(f"mu_{of}", x0, y, name=VRNN_PARTS[name])
-        d.gauge(f"sigma_{of}", x0 + (0.3 if of == "z" else 0.4), y, name=VRNN_PARTS[name])
-    for of, x0 in (("mu_x", 3.56), ("sigma_x", 3.9)):
-        d.gauge(of, x0, 2.18, ha="center", name=VRNN_PARTS["decoder"])
+        d.gauge(f"sigma_{of}", x0 + (0.37 if of == "0" else 0.3), y, name=VRNN_PARTS[name])
+    for of, x0 in (("mu_x", x.x + 0.07), ("sigma_x", x.x + 0.22)):
+        d.gauge(of, x0, decoder.top[1] + 0.09, name=VRNN_PARTS["decoder"])
     d.gauge("z", x_e - 0.3, row_z - 0.1 - GAUGE, ha="right", name="h")
     d.gauge("x", (phi_x.right[0] + x.left[0]) / 2, row_x + 0.06, ha="center")
     return d

@@ -311,8 +311,13 @@ def _svg(drawing: Drawing) -> str:
 
 
 def _rounded(text: str) -> str:
-    numbers = re.sub(r"-?\d+\.\d{4,}", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), text)
-    return re.sub(r"\s+", " ", numbers).strip()
+    """Hundredths of a point; but a glyph is scaled by 1/64, which a hundredth would not be."""
+
+    def short(match: re.Match[str]) -> str:
+        value = float(match[0])
+        return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) >= 0.1 else f"{value:.4g}"
+
+    return re.sub(r"\s+", " ", re.sub(r"-?\d+\.\d{4,}", short, text)).strip()
 
 
 def _controls(T: int, start: int, says: str) -> str:
