@@ -65,6 +65,16 @@ def test_equation_numbers_are_unique():
     assert seen
 
 
+def test_braces_of_our_style_sheets_match():
+    """A browser says nothing; it reads what follows as a part of what was left open."""
+    for path in (ROOT / "_static").glob("*.css"):
+        depth = 0
+        for brace in re.findall(r"[{}]", path.read_text("utf8")):
+            depth += 1 if brace == "{" else -1
+            assert depth >= 0, path
+        assert depth == 0, path
+
+
 def test_mathjax_comes_with_the_book():
     parts = [HTML / "_static" / "mathjax" / part for part in mathjax.PARTS]
     assert [part.name for part in parts if not part.exists()] == []
