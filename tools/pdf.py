@@ -103,6 +103,7 @@ def missing() -> list[str]:
 def text(body: str) -> str:
     """What a reader reads, without what only the pages or only the single page have."""
     body = re.sub(r'<a class="headerlink".*?</a>|<span class="viewcode-link">.*?</span>', "", body)
+    body = re.sub(r'<span class="eq-code">(?:<span>.*?</span>)*</span>', "", body)
     body = re.sub(r"<script.*?</script>", "", body, flags=re.S)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", "", body)).split())
 

@@ -5,7 +5,7 @@ import re
 import check_html
 import mathjax
 import pytest
-from sources import HTML, PACKAGE, notebooks, pages
+from sources import HTML, PACKAGE, ROOT, notebooks, pages
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -62,11 +62,15 @@ def chapter(number: str) -> str:
     return f'<h1>Gates<a class="headerlink" href="#g">#</a></h1><p>By ({number}) &amp; so on</p>'
 
 
+# What a page has and paper has not: the way from an equation to its lines of code.
+BACK = '<span class="eq-code"><span><a href="#a">step</a> <a href="#b">2</a></span></span>'
+
+
 @pytest.mark.parametrize(("number", "differ"), [("5.2", 0), ("5.3", 1)])
 def test_a_wrong_number_is_found(tmp_path, number, differ):
     for folder in ("html", "singlehtml"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "html/gru.html").write_text(f"<article>{chapter('5.2')}</article><p>next</p>")
+    (tmp_path / "html/gru.html").write_text(f"<article>{chapter('5.2')}{BACK}</article><p>next</p>")
     wrapped = "".join(
         f'<div class="paper-chapter" id="document-{name}">{text}</div>'
         for name, text in {"front": "", "intro": "", "gru": chapter(number)}.items()
