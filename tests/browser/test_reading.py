@@ -304,6 +304,19 @@ def test_figures_without_scripts(browser, base):
             expect(player.get_by_role("button")).to_have_count(0)
 
 
+def test_what_is_folded_is_on_paper(page):
+    """Unfolded before it is printed, and at once: code that fades in would be blank."""
+    opened(page, CHAPTER)
+    page.emulate_media(media="print")
+    opacities = page.evaluate("""() => {
+        dispatchEvent(new Event("beforeprint"));
+        const folded = [...document.querySelectorAll("main details *")];
+        return folded.map(e => e.checkVisibility() ? getComputedStyle(e).opacity : "hidden");
+    }""")
+    assert len(opacities) > 50 and set(opacities) <= {"1", "hidden"}
+    assert opacities.count("1") > 50
+
+
 def test_chapter_from_the_disk(browser):
     """Without a server: the formulas are typeset, the console is empty."""
     errors = []
