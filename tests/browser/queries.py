@@ -45,7 +45,7 @@ QUERIES = [
     ("遗忘门", "chapters/lstm", 2),
     ("梯度消失", "reference/zh", 1),
     ("梯度消失", "chapters/gradients", 2),
-    ("门控循环单元", "chapters/gru", 2),
+    ("门控循环单元", "chapters/gru", 3),
     ("重置门", "chapters/gru", 3),
     ("窥视孔连接", "chapters/lstm", 3),
     ("变分推断", "chapters/vrnn", 3),

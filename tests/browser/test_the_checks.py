@@ -6,8 +6,9 @@ import pytest
 
 MATHJAX = built.HTML / "_static" / "mathjax"
 TYPESET = (
-    '<script>MathJax = {options: {processHtmlClass: "math"}}</script>'
-    '<script defer src="mathjax/tex-chtml.js"></script>'
+    '<script>MathJax = {loader: {load: ["input/tex", "output/chtml"]},'
+    ' options: {processHtmlClass: "math"}}</script>'
+    '<script defer src="mathjax/startup.js"></script>'
 )
 GOOD = '<p>Text</p><img src="line.svg" alt="A line">'
 PAGE = """<!doctype html><html lang="en"><head><title>Page</title><link rel="icon" href="line.svg">
