@@ -36,7 +36,7 @@ CODE := $(SETUP) $(PACKAGE) $(NOTEBOOKS) $(call files_in,_ext benchmarks tests t
 	$(wildcard .github/workflows/*.yml)
 SRU := $(SETUP) $(PACKAGE) tests/conftest.py tests/contract.py $(call files_in,tests/interop)
 ERRATA := $(SETUP) $(PACKAGE) chapters/errata.yml $(call files_in,chapters/book chapters/proofs tests/errata)
-READING := $(BOOK) tests/conftest.py $(call files_in,tests/browser)
+READING := $(BOOK) tools/chromium.py tests/conftest.py $(call files_in,tests/browser)
 ALL := $(filter-out tests/browser/%,$(sort $(BOOK) $(CODE) $(wildcard *.md LICENSE*) CITATION.cff nbval.cfg Makefile .ci/run))
 
 .PHONY: help book again test lint types unit sru browser-tests tensorflow bench notebooks serve lab browser pdf clean distclean FORCE

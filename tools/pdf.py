@@ -15,19 +15,16 @@ import argparse
 import html
 import importlib.util
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import chromium
+
 PAPER = {"A4": 210, "Letter": 216}  # width, mm
 MARGIN = 18  # mm, as in _static/print.css
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 SLOW = 600_000  # ms
-
-TYPESET = "() => !window.MathJax?.startup?.promise || MathJax.startup.promise.then(() => true)"
 
 # A file beside the page is not beside the PDF.
 UNLINK = """() => {
@@ -95,7 +92,7 @@ def missing() -> list[str]:
     """What has to be installed first."""
     needs = [name for name in ("playwright", "pikepdf") if importlib.util.find_spec(name) is None]
     found = [f"no {name}: pip install '.[pdf]'" for name in needs]
-    if not any(map(shutil.which, CHROMIUM)):
+    if chromium.path() is None:
         found.append("no Chromium on the PATH (Debian, Ubuntu: apt install chromium)")
     return found
 
@@ -171,7 +168,7 @@ def print_page(page: Any, source: Path, target: Path, paper: str) -> dict[str, A
     page.on("request", lambda r: None if r.url.startswith(here) else outside.append(r.url))
     page.emulate_media(media="print")
     page.goto(source.resolve().as_uri())
-    page.wait_for_function(TYPESET)
+    page.wait_for_function(chromium.TYPESET)
     page.add_style_tag(content=f"@page {{ size: {paper} }}")
     page.evaluate(UNLINK)
     page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
@@ -224,8 +221,9 @@ def main() -> int:
     args.target.unlink(missing_ok=True)
     draft = args.target.with_suffix(".draft.pdf")
     with sync_playwright() as playwright:
-        chromium = next(filter(None, map(shutil.which, CHROMIUM)))
-        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        browser = playwright.chromium.launch(
+            executable_path=chromium.path(), args=chromium.ARGUMENTS
+        )
         width = round((PAPER[args.paper] - 2 * MARGIN) / 25.4 * 96)
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="light")
         page.set_default_timeout(SLOW)

@@ -8,26 +8,26 @@ Needs the extra "browser" and a Chromium on the PATH.
 from __future__ import annotations
 
 import io
-import shutil
 import sys
 from pathlib import Path
 
+import chromium
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 PAGE, PLACE = "chapters/gru.html", "equation-eq-gru-n-before"
 ABOVE = 60  # pixels, of what stands before that place
 COLORS = 64
-TYPESET = "() => MathJax.startup.promise.then(() => true)"
 
 
 def picture(page_file: Path) -> Image.Image:
-    chromium = next(filter(None, map(shutil.which, ["chromium", "google-chrome"])))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium.path(), args=chromium.ARGUMENTS
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 1060}, color_scheme="light")
         page.goto(page_file.resolve().as_uri())
-        page.wait_for_function(TYPESET)
+        page.wait_for_function(chromium.TYPESET)
         page.evaluate(
             "([id, above]) => scrollTo(0, document.getElementById(id)"
             ".getBoundingClientRect().top + scrollY - above)",

@@ -1,8 +1,7 @@
-"""The built book behind a server of its own, and Chromium to open it with."""
+"""The built book behind a server of its own."""
 
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +9,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
-CHROMIUM = next(
-    filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None
-)
-# As root there is no sandbox; and Chromium's own calls home would leave the machine.
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+import chromium
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
@@ -24,7 +25,6 @@ BUDGET = 2.2e6  # bytes of a page with everything that it loads, uncompressed
 # What axe-core finds serious and stays: (rule, part of the element's HTML): reason.
 LEFT: dict[tuple[str, str], str] = {}
 
-TYPESET = "() => !window.MathJax?.startup?.promise || MathJax.startup.promise.then(() => true)"
 # Colours that fade from one theme to the other would be measured half-way.
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
 UNFOLD = """() => {
@@ -132,7 +132,7 @@ def examine(
         page.on("console", on_message)
         page.on("pageerror", lambda error: wrong["console"].append(str(error)))
         page.goto(base + name, wait_until="networkidle")
-        page.wait_for_function(TYPESET)
+        page.wait_for_function(chromium.TYPESET)
         page.add_style_tag(content=STILL)
         page.evaluate(UNFOLD)
         formulas, wrong["formulas"] = page.evaluate(FORMULAS)

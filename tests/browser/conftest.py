@@ -4,6 +4,7 @@ from pathlib import Path
 
 import built
 import checks
+import chromium
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
@@ -17,10 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def browser():
-    if built.CHROMIUM is None:
+    if chromium.path() is None:
         pytest.fail("no chromium, chromium-browser or google-chrome on the PATH", pytrace=False)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=built.CHROMIUM, args=built.ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=chromium.path(), args=chromium.ARGUMENTS
+        )
         yield browser
         browser.close()
 

@@ -4,6 +4,7 @@ from urllib.parse import urlencode
 
 import built
 import checks
+import chromium
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from queries import QUERIES, WORDS
@@ -31,7 +32,7 @@ def press(request):
 def opened(page: Page, name: str) -> Page:
     """The page, opened and typeset."""
     page.goto(name)
-    page.wait_for_function(checks.TYPESET)
+    page.wait_for_function(chromium.TYPESET)
     return page
 
 
